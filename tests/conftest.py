@@ -1,0 +1,59 @@
+"""Shared fixtures: public data unpacked once per machine from the archives beside the checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ARCHIVES = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def unpack(name: str) -> Path:
+    """Return the folder with the contents of the archive `name`; skip the test where it is absent."""
+    archive = ARCHIVES / f"{name}.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"needs the public data archive {name}.tar.xz in ../shared/data")
+    stat = archive.stat()
+    key = hashlib.sha256(f"{archive}:{stat.st_size}:{stat.st_mtime_ns}".encode()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"sqlwright-test-data-{os.getuid()}" / f"{name}-{key}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=folder.parent))
+        with tarfile.open(archive) as tar:
+            tar.extractall(aside, filter="data")
+        try:
+            aside.rename(folder)
+        except OSError:  # another test process was faster
+            shutil.rmtree(aside)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def archive() -> Callable[[str], Path]:
+    """Return a function from an archive's name to the folder with its unpacked contents."""
+    return unpack
+
+
+@pytest.fixture(scope="session")
+def spider_root() -> Path:
+    """Return the Spider folder: dev.json, tables.json, database/."""
+    return unpack("spider") / "spider"
+
+
+@pytest.fixture(scope="session")
+def parity_root() -> Path:
+    """Return the folder with recorded official verdicts of two systems on Spider dev."""
+    return unpack("parity") / "parity"
+
+
+@pytest.fixture(scope="session")
+def sample_databases() -> Path:
+    """Return the folder with chinook.sqlite, northwind.sqlite and sakila.sqlite."""
+    return unpack("sample_dbs") / "sample_dbs"
