@@ -128,7 +128,11 @@ class Verdict(Record):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A share of right answers with its 95 % interval (bootstrap over questions), all within 0..1."""
+    """A share of right answers with its 95 % interval, all within 0..1.
+
+    The interval is the bootstrap over questions; Wilson's where all answers agree, since the
+    bootstrap would have no width there (see `evaluation.statistics`).
+    """
 
     correct: int
     total: int
