@@ -1,0 +1,323 @@
+"""The SQLite engine: open a file for reading only, and run exactly one reading statement on it.
+
+Whether a statement reads is asked of SQLite itself, by its authorizer while it compiles the statement, never
+of the text. This file runs inside the worker process and is loaded there by its path: it imports the standard
+library only, and nothing from SQLWright.
+
+Not covered here: time and memory limits (the worker and its parent enforce them from outside), databases in
+several files, URLs, Windows.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HEADER = b"SQLite format 3\x00"
+
+# Pragmas that take the name of a table or an index, and read.
+_PRAGMAS_WITH_NAME = frozenset(
+    "table_info table_xinfo table_list foreign_key_list index_list index_info index_xinfo".split()
+)
+# Pragmas that only read when they get no value. Not `database_list`: it tells where the file lies.
+_PRAGMAS_BARE = frozenset(
+    "application_id collation_list compile_options data_version encoding freelist_count function_list "
+    "module_list page_count page_size pragma_list schema_version user_version".split()
+)
+# Functions that reach out of the database. Most exist only in SQLite's shell or in extensions, which can't be
+# loaded here; naming them costs nothing. All others compute: a list of those would refuse what newer versions
+# of SQLite add.
+_FUNCTIONS_REFUSED = frozenset(
+    "load_extension readfile writefile edit eval fsdir zipfile fts3_tokenizer fts5 sqlite_log "
+    "shell_add_schema".split()
+)
+_ACTIONS = {
+    getattr(sqlite3, "SQLITE_" + name): name.replace("_", " ")
+    for name in (
+        "ALTER_TABLE ANALYZE ATTACH DELETE DETACH FUNCTION INSERT PRAGMA READ REINDEX SAVEPOINT TRANSACTION "
+        "UPDATE CREATE_INDEX CREATE_TABLE CREATE_TEMP_INDEX CREATE_TEMP_TABLE CREATE_TEMP_TRIGGER "
+        "CREATE_TEMP_VIEW CREATE_TRIGGER CREATE_VIEW CREATE_VTABLE DROP_INDEX DROP_TABLE DROP_TEMP_INDEX "
+        "DROP_TEMP_TABLE DROP_TEMP_TRIGGER DROP_TEMP_VIEW DROP_TRIGGER DROP_VIEW DROP_VTABLE"
+    ).split()
+}
+_UNPARSABLE = ("syntax error", "unrecognized token", "incomplete input", "parser stack overflow")
+
+
+class UnreadableError(Exception):
+    """The file can't be opened as a SQLite database; the message is for the user."""
+
+
+def connect(path: str, *, patience: float = 5.0) -> sqlite3.Connection:
+    """Return a connection to the file `path` that can't write, attach or load anything.
+
+    `patience` is how many seconds to wait for another process's lock. TEXT that is no UTF-8 is decoded
+    leaving the bad bytes out, as Spider's official evaluator does.
+
+    Raises:
+        UnreadableError: the path holds no SQLite database that can be read.
+    """
+    immutable = "&immutable=1" if _is_quiet_wal(path) else ""
+    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    try:
+        connection = sqlite3.connect(
+            f"file:{name}?mode=ro{immutable}", uri=True, timeout=patience, isolation_level=None
+        )
+    except sqlite3.Error as error:
+        raise UnreadableError(f"{path}: can't be opened as a SQLite database ({error}).") from None
+    connection.text_factory = _decode
+    # Temporary structures stay in memory so that a sort never makes a file; a view in the file may not call
+    # functions with side effects.
+    connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
+
+
+def run(path: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    """Return how one query ended, and its rows as pieces of a JSON array.
+
+    The first item has the fields of `Outcome` except `rows`. The pieces, joined with commas and put in square
+    brackets, are the array of rows; bytes are written as `{"b": base64}`.
+
+    Raises:
+        MemoryError: the worker's memory limit was reached.
+    """
+    start = time.perf_counter()
+    connection = None
+    try:
+        connection = connect(path, patience=limits["seconds"])
+        columns, pieces, truncated = _query(connection, sql, limits)
+        head: dict[str, Any] = {"status": "ok", "columns": columns, "truncated": truncated}
+    except _Refused as error:
+        head, pieces = _failure("refused", "refused", str(error)), []
+    except UnreadableError as error:
+        head, pieces = _failure("error", "runtime_error", str(error)), []
+    except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
+        head, pieces = _classified(error, path), []
+    finally:
+        if connection is not None:
+            connection.close()
+    head["seconds"] = time.perf_counter() - start
+    return head, pieces
+
+
+class _Refused(Exception):
+    """The statement would do something else than read."""
+
+
+def _query(
+    connection: sqlite3.Connection, sql: str, limits: dict[str, Any]
+) -> tuple[list[str], list[bytes], bool]:
+    _set_engine_limits(connection, limits["memory_mb"])
+    denied: list[str] = []
+    for attempt in ("first", "with r-trees connected"):
+        denied.clear()
+        connection.set_authorizer(_authorizer(denied))
+        try:
+            # A statement may end in several semicolons; Python's sqlite3 takes the second for a statement.
+            cursor = connection.execute(sql.rstrip("; \t\r\n\f"))
+            break
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorname", "") or ""
+            if attempt == "first" and denied and _connect_rtrees(connection, denied[0]):
+                continue
+            if denied:
+                raise _Refused(f"expected a query that only reads, found {denied[0]}.") from None
+            if code == "SQLITE_READONLY":
+                raise _Refused(f"expected a query that only reads ({error}).") from None
+            if "one statement at a time" in str(error):
+                raise _Refused("expected one statement, found several.") from None
+            raise
+        except sqlite3.Warning:
+            raise _Refused("expected one statement, found several.") from None
+    if cursor.description is None:
+        raise sqlite3.OperationalError(
+            "incomplete input: expected a query, found no statement that returns rows"
+        )
+    return ([_column_name(entry[0]) for entry in cursor.description], *_fetch(cursor, limits))
+
+
+def _column_name(name: object) -> str:
+    return name if isinstance(name, str) else ""
+
+
+def _fetch(cursor: sqlite3.Cursor, limits: dict[str, Any]) -> tuple[list[bytes], bool]:
+    """Return the encoded rows within the limits, and whether there were more."""
+    width = max(1, len(cursor.description))
+    rows_left = min(limits["rows"], max(1, limits["cells"] // width))
+    bytes_left = limits["bytes"]
+    pieces: list[bytes] = []
+    count = 1
+    while True:
+        rows = cursor.fetchmany(min(count, rows_left + 1))
+        if not rows:
+            return pieces, False
+        more = len(rows) > rows_left
+        if more:
+            rows = rows[:rows_left]
+        piece = _encode(rows)
+        if len(piece) > bytes_left:
+            pieces += _rows_within(rows, bytes_left)
+            return pieces, True
+        if piece:
+            pieces.append(piece)
+        if more:
+            return pieces, True
+        bytes_left -= len(piece)
+        rows_left -= len(rows)
+        # Few rows at a time while rows are wide, so that a batch of huge values stays within the memory.
+        count = max(1, min(1024, 2 * count, 1_000_000 // (len(piece) // len(rows) + 1)))
+
+
+def _rows_within(rows: list[Any], room: int) -> list[bytes]:
+    pieces: list[bytes] = []
+    for row in rows:
+        piece = _encode([row])
+        room -= len(piece) + 1
+        if room < 0:
+            break
+        pieces.append(piece)
+    return pieces
+
+
+def _encode(rows: list[Any]) -> bytes:
+    return json.dumps(rows, separators=(",", ":"), default=_blob)[1:-1].encode("ascii")
+
+
+def _blob(value: Any) -> dict[str, str]:
+    return {"b": binascii.b2a_base64(value, newline=False).decode("ascii")}
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "ignore")
+
+
+def _set_engine_limits(connection: sqlite3.Connection, memory_mb: int) -> None:
+    # No value may take more than a quarter of the memory: SQLite copies values while it computes.
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(1_000_000_000, memory_mb * 262_144))
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 1000)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 500)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 2000)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_FUNCTION_ARG, 127)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 10_000)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_VDBE_OP, 5_000_000)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
+
+
+def _authorizer(denied: list[str]) -> Callable[..., int]:
+    """Return an authorizer that lets reading through and writes what it denied to `denied`."""
+    select, read, recursive = sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE
+    function, pragma, okay = sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_OK
+
+    def authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
+        if action in (select, recursive):
+            return okay
+        # sqlite_dbpage shows and takes raw pages of the file.
+        if action == read and first != "sqlite_dbpage":
+            return okay
+        if action == function and (second or "").lower() not in _FUNCTIONS_REFUSED:
+            return okay
+        if action == pragma:
+            name = (first or "").lower()
+            if name in _PRAGMAS_WITH_NAME or (name in _PRAGMAS_BARE and second is None):
+                return okay
+        what = _ACTIONS.get(action, f"action {action}")
+        denied.append(" ".join(part for part in (what, second if action == function else first) if part))
+        return sqlite3.SQLITE_DENY
+
+    return authorize
+
+
+def _connect_rtrees(connection: sqlite3.Connection, denied: str) -> bool:
+    """Connect the file's r-tree tables without the authorizer; return whether that can make a difference.
+
+    SQLite's r-tree module compiles the statements that maintain its index when a table is first read.
+    Compiled before the authorizer is set, they are there, and can't run: the connection stays read-only.
+    """
+    if not denied.startswith(("INSERT", "UPDATE", "DELETE")):
+        return False
+    connection.set_authorizer(None)
+    found = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND "
+        "(sql LIKE 'create virtual table%using%rtree%' OR sql LIKE 'create virtual table%using%geopoly%')"
+    ).fetchall()
+    tables = [name for (name,) in found if denied.split(" ", 1)[1].startswith(name)]
+    for name in tables:
+        connection.execute('SELECT 1 FROM "{}" LIMIT 0'.format(name.replace('"', '""')))
+    return bool(tables)
+
+
+def _failure(status: str, error_class: str, message: str) -> dict[str, Any]:
+    return {
+        "status": status,
+        "columns": [],
+        "truncated": False,
+        "error_class": error_class,
+        "message": message,
+    }
+
+
+def _classified(error: Exception, path: str) -> dict[str, Any]:
+    message = str(error)
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name == "SQLITE_TOOBIG" or message == "string or blob too big":
+        return _failure("memory_limit", "memory_limit", f"a value is too large ({message}).")
+    if message.startswith("no such table"):
+        return _failure("error", "unknown_table", message)
+    if message.startswith("no such column"):
+        return _failure("error", "unknown_column", message)
+    if any(part in message for part in _UNPARSABLE):
+        return _failure("error", "unparsable", message)
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR")):
+        message = f"{path}: {message}.{_advice(path)}"
+    elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        message = f"{path}: expected a sound SQLite database, found a damaged one ({message})."
+    return _failure("error", "runtime_error", message)
+
+
+def _advice(path: str) -> str:
+    for ending in ("-wal", "-journal"):
+        if Path(path + ending).exists():
+            return (
+                f" Beside it lies {path + ending} with changes that aren't merged and can't be read from here: "
+                "open the database once with a program that may write there."
+            )
+    return ""
+
+
+def _is_quiet_wal(path: str) -> bool:
+    """Check that `path` is a readable SQLite file; return whether it is in WAL mode with an empty log.
+
+    Such a file can be read as immutable: otherwise SQLite puts two files beside it, or fails where it can't.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a Path costs more than the call, and this runs before every query
+        if stat.S_ISREG(found.st_mode):
+            with open(path, "rb") as file:  # noqa: PTH123
+                head = file.read(20)
+    except OSError as error:
+        raise UnreadableError(f"{path}: expected a SQLite database file ({error.strerror}).") from None
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "something that is no plain file"
+        raise UnreadableError(f"{path}: expected a SQLite database file, found {kind}.")
+    if not head:
+        raise UnreadableError(f"{path}: expected a SQLite database, found an empty file.")
+    if not head.startswith(HEADER):
+        raise UnreadableError(
+            f"{path}: expected a SQLite database, found another kind of file or an encrypted one."
+        )
+    if len(head) < 20 or 2 not in head[18:20]:
+        return False
+    try:
+        return os.stat(path + "-wal").st_size == 0  # noqa: PTH116
+    except OSError:
+        return True
