@@ -1,0 +1,22 @@
+"""Prompts: a database and a question as text, one file per style, split into a shared prefix and an own suffix."""
+
+from __future__ import annotations
+
+from sqlwright.prompts import compact, ddl, prose
+from sqlwright.prompts.build import CountTokens, PromptFormat, SchemaText, build_prompts, schema_text
+from sqlwright.prompts.chat import ChatTemplate
+from sqlwright.prompts.style import Style
+
+STYLES: dict[str, Style] = {style.name: style for style in (compact.STYLE, ddl.STYLE, prose.STYLE)}
+"""The prompt styles by name."""
+
+__all__ = [
+    "STYLES",
+    "ChatTemplate",
+    "CountTokens",
+    "PromptFormat",
+    "SchemaText",
+    "Style",
+    "build_prompts",
+    "schema_text",
+]

@@ -1,0 +1,125 @@
+"""From questions to prompts: the schema of each database is written once and shared by all its questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlwright.databases import Schema, Table, describe
+from sqlwright.prompts.chat import ChatTemplate
+from sqlwright.prompts.style import Style
+from sqlwright.records import Prompt, Question
+
+CountTokens = Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFormat:
+    """All that decides how a prompt is written. It is stored with an adapter and used wherever the adapter is.
+
+    `max_schema_tokens` bounds the schema's text; `sample_values` is per text column.
+    """
+
+    style: Style
+    sample_values: int
+    max_schema_tokens: int
+    chat: ChatTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaText:
+    """A database as text, and the names of the tables and columns (`table.column`) that did not fit."""
+
+    text: str
+    omitted: tuple[str, ...]
+
+
+def schema_text(schema: Schema, style: Style, max_tokens: int, count_tokens: CountTokens) -> SchemaText:
+    """Return the schema as text of at most `max_tokens` tokens.
+
+    Tables are kept whole, in their order, as long as they fit; if not even the first one does, its last columns go.
+    What is left out is named in `omitted` and, as a comment, in the text itself (the comment is beyond the budget).
+    """
+    full = _joined(schema, list(schema.tables), style)
+    if count_tokens(full) <= max_tokens:
+        return SchemaText(full, ())
+    kept: list[Table] = []
+    used = 0
+    omitted: list[str] = []
+    for table in schema.tables:
+        size = count_tokens(style.table(table, schema)) + 1
+        if used + size <= max_tokens:
+            kept.append(table)
+            used += size
+        else:
+            omitted.append(table.name)
+    if not kept and schema.tables:
+        first, lost = _narrowed(schema.tables[0], schema, style, max_tokens, count_tokens)
+        kept, omitted = [first], [*lost, *omitted[1:]]
+    named = ", ".join(omitted[:8]) + (f" and {len(omitted) - 8} more" if len(omitted) > 8 else "")
+    return SchemaText(f"{_joined(schema, kept, style)}\n-- not shown: {named}", tuple(omitted))
+
+
+def build_prompts(
+    questions: Iterable[Question],
+    databases: Mapping[str, Path],
+    fmt: PromptFormat,
+    count_tokens: CountTokens,
+    target: Callable[[str], str] | None = None,
+) -> list[Prompt]:
+    """Return a prompt per question, in order; questions of one database share the very same prefix.
+
+    `target` turns the first gold into the text to learn; without it the prompts have no target (prediction).
+    """
+    shared: dict[str, SchemaText] = {}
+    prompts = []
+    for question in questions:
+        if question.database not in shared:
+            schema = describe(databases[question.database], fmt.sample_values)
+            shared[question.database] = schema_text(schema, fmt.style, fmt.max_schema_tokens, count_tokens)
+        text = shared[question.database]
+        prefix, suffix = fmt.chat.split(
+            fmt.style.instruction, text.text + "\n\n", fmt.style.ask(question.text, question.evidence)
+        )
+        prompts.append(
+            Prompt(
+                id=question.id,
+                database=question.database,
+                prefix=prefix,
+                suffix=suffix,
+                target=target(question.golds[0]) if target and question.golds else "",
+                style=fmt.style.name,
+                omitted=text.omitted,
+            )
+        )
+    return prompts
+
+
+def _joined(schema: Schema, tables: list[Table], style: Style) -> str:
+    part = Schema(schema.name, schema.path, tuple(tables))
+    texts = [style.table(table, part) for table in tables]
+    return style.joint.join(filter(None, [*texts, style.relations(part)]))
+
+
+def _narrowed(
+    table: Table, schema: Schema, style: Style, max_tokens: int, count_tokens: CountTokens
+) -> tuple[Table, list[str]]:
+    """Return the table with as many of its first columns as fit, at least one, and the names of the others."""
+    low, high = 1, len(table.columns)
+    while low < high:
+        middle = (low + high + 1) // 2
+        text = style.table(_first_columns(table, middle), schema)
+        if count_tokens(text) <= max_tokens:
+            low = middle
+        else:
+            high = middle - 1
+    return _first_columns(table, low), [f"{table.name}.{column.name}" for column in table.columns[low:]]
+
+
+def _first_columns(table: Table, count: int) -> Table:
+    columns = table.columns[:count]
+    names = {column.name for column in columns}
+    keys = tuple(key for key in table.foreign_keys if names.issuperset(key.columns))
+    primary = table.primary_key if names.issuperset(table.primary_key) else ()
+    return Table(table.name, columns, primary, keys, table.create_sql, table.rows)

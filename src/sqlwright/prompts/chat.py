@@ -1,0 +1,69 @@
+"""The model's own chat template: turns an instruction and a user message into the text the model was tuned on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlwright.errors import ModelError
+
+# A private-use character: no schema and no question holds it, and it survives every template unchanged.
+_SPLIT = "\ue000"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTemplate:
+    """A Jinja chat template with the special tokens it may name; `end` is the token that closes an answer."""
+
+    template: str
+    bos: str = ""
+    eos: str = ""
+
+    def split(self, instruction: str, shared: str, own: str) -> tuple[str, str]:
+        """Return (prefix, suffix) whose concatenation is the prompt up to where the answer begins.
+
+        The user message is `shared` followed by `own`; the prefix ends where `own` begins. Raises `ModelError`
+        where the template can't be rendered or doesn't keep the message whole.
+        """
+        if _SPLIT in shared + own:
+            shared, own = shared.replace(_SPLIT, ""), own.replace(_SPLIT, "")
+        text = self._render(instruction, shared + _SPLIT + own)
+        prefix, found, suffix = text.partition(_SPLIT)
+        if not found or shared.strip() not in prefix or own.strip() not in suffix:
+            raise ModelError("The model's chat template doesn't repeat the user's message; its prompts can't be shared.")
+        return prefix, suffix
+
+    def _render(self, instruction: str, message: str) -> str:
+        from jinja2 import TemplateError
+
+        messages = [{"role": "system", "content": instruction}, {"role": "user", "content": message}]
+        try:
+            return self._fill(messages)
+        except TemplateError:
+            # Some templates (Mistral's, Gemma's) have no system role: the instruction leads the user's message.
+            merged = [{"role": "user", "content": f"{instruction}\n\n{message}"}]
+            try:
+                return self._fill(merged)
+            except TemplateError as error:
+                raise ModelError(f"The model's chat template can't be rendered: {error}.") from None
+
+    def _fill(self, messages: list[dict[str, str]]) -> str:
+        compiled = _compile(self.template)
+        rendered = compiled.render(
+            messages=messages, add_generation_prompt=True, bos_token=self.bos, eos_token=self.eos, tools=None
+        )
+        return str(rendered)
+
+
+@lru_cache(maxsize=8)
+def _compile(template: str) -> Any:
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def refuse(message: str) -> None:
+        raise TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = refuse
+    return environment.from_string(template)

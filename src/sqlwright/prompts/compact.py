@@ -1,0 +1,42 @@
+"""Style `compact`: one line of DDL per table, with keys, and sample values in a comment behind each text column.
+
+It keeps the look of CREATE TABLE, which models know from pre-training, without its line breaks and constraints.
+"""
+
+from __future__ import annotations
+
+from sqlwright.databases import Schema, Table
+from sqlwright.prompts.style import Style, no_relations, plain_question, quoted
+
+
+def _table(table: Table, _schema: Schema) -> str:
+    single = {key.columns[0]: key for key in table.foreign_keys if len(key.columns) == 1}
+    parts = []
+    for column in table.columns:
+        part = quoted(column.name) + (f" {column.type}" if column.type else "")
+        if table.primary_key == (column.name,):
+            part += " PRIMARY KEY"
+        key = single.get(column.name)
+        if key:
+            target = f"({quoted(key.to_columns[0])})" if key.to_columns else ""
+            part += f" REFERENCES {quoted(key.table)}{target}"
+        if column.samples:
+            values = ", ".join("'" + value.replace("'", "''").replace("*/", "* /") + "'" for value in column.samples)
+            part += f" /* {values} */"
+        parts.append(part)
+    if len(table.primary_key) > 1:
+        parts.append(f"PRIMARY KEY ({', '.join(map(quoted, table.primary_key))})")
+    for key in table.foreign_keys:
+        if len(key.columns) > 1:
+            target = f" ({', '.join(map(quoted, key.to_columns))})" if key.to_columns else ""
+            parts.append(f"FOREIGN KEY ({', '.join(map(quoted, key.columns))}) REFERENCES {quoted(key.table)}{target}")
+    return f"CREATE TABLE {quoted(table.name)} ({', '.join(parts)});"
+
+
+STYLE = Style(
+    name="compact",
+    instruction="You write SQLite queries. Answer with one SELECT statement for the given database and nothing else.",
+    table=_table,
+    relations=no_relations,
+    ask=plain_question,
+)

@@ -1,0 +1,315 @@
+"""The one configuration tree: every setting, its type, default and meaning are written here and nowhere else.
+
+Help, the recipe reference in the docs, `recipe explain` and the error messages are made from these classes.
+A recipe is a TOML file; `read_recipe` reads it, applies overrides (`train.epochs=2`) and reports *all* errors at
+once with place, value and the nearest name. Not covered here: whether files and models exist (the stages say that).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sqlwright.errors import RecipeError
+
+StyleName = Literal["compact", "ddl", "prose"]
+FormatName = Literal["spider", "jsonl", "csv"]
+MetricName = Literal["ex", "em"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class ModelSettings(_Section):
+    """Which open model is fine-tuned, and on what."""
+
+    base: str = Field(
+        "qwen2.5-coder-0.5b-instruct",
+        description="Base model: a name of `sqlwright models list`, or the path of a GGUF file.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where training runs; `auto` takes a GPU if there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Number format of the frozen weights in training; `auto` measures which one is faster here.",
+    )
+    threads: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="CPU threads for training and prediction; 0 takes the physical cores at hand."
+    )
+
+
+class DataSettings(_Section):
+    """Question files and databases. Paths are relative to the recipe; `package:` means SQLWright's own data."""
+
+    format: FormatName = Field(
+        "spider", description="`spider` (official layout), or SQLWright's own `jsonl` and `csv`."
+    )
+    train: tuple[str, ...] = Field((), description="Question files to learn from.")
+    evaluate: tuple[str, ...] = Field((), description="Question files to predict and score.")
+    databases: str = Field("database", description="Folder that holds `NAME/NAME.sqlite` or `NAME.sqlite`.")
+    tables: str = Field("", description="Spider's `tables.json`; empty: beside the question files, if there.")
+    validation_databases: Annotated[int, Field(ge=0)] = Field(
+        1, description="Training databases held out for the validation loss, chosen by the seed."
+    )
+    max_train: Annotated[int, Field(ge=0)] = Field(
+        0, description="At most so many training questions, drawn by the seed; 0 takes all."
+    )
+    max_evaluate: Annotated[int, Field(ge=0)] = Field(
+        0, description="At most so many evaluation questions, drawn by the seed; 0 takes all."
+    )
+
+
+class PromptSettings(_Section):
+    """How a database and a question become text."""
+
+    style: StyleName = Field(
+        "compact",
+        description="`compact` (short DDL with keys and sample values), `ddl` (plain CREATE TABLE), `prose`.",
+    )
+    sample_values: Annotated[int, Field(ge=0, le=10)] = Field(
+        2, description="Sample values shown per text column (style `compact`)."
+    )
+    max_schema_tokens: Annotated[int, Field(ge=64)] = Field(
+        2048, description="Longest schema in tokens; a longer one is cut by whole tables, and the cut is named."
+    )
+
+
+class TrainSettings(_Section):
+    """LoRA fine-tuning with shared-schema packing."""
+
+    epochs: Annotated[float, Field(ge=0, le=1000)] = Field(
+        1.0, description="Passes over the training questions; 0 skips training."
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        2e-4, description="Peak rate of AdamW; it warms up linearly and falls along a cosine."
+    )
+    warmup: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="Share of the steps that warm up.")
+    final_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="Rate at the last step, as a share of the peak."
+    )
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="AdamW's decoupled weight decay.")
+    max_gradient_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradients are clipped to this norm.")
+    rank: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="Rank of the LoRA matrices.")
+    alpha: Annotated[float, Field(gt=0)] = Field(32.0, description="LoRA scale: updates are scaled by alpha / rank.")
+    targets: Literal["all-linear", "attention", "mlp"] = Field(
+        "all-linear", description="Which linear layers get LoRA matrices."
+    )
+    questions_per_step: Annotated[int, Field(ge=1)] = Field(
+        24, description="Questions per optimizer step (gradient accumulation over different databases)."
+    )
+    questions_per_sequence: Annotated[int, Field(ge=1)] = Field(
+        12, description="Questions that share one copy of their schema in a packed sequence."
+    )
+    tokens_per_batch: Annotated[int, Field(ge=128)] = Field(
+        2048, description="Packed tokens that pass through the model at once; bounds the memory."
+    )
+    validate_every: Annotated[int, Field(ge=0)] = Field(
+        0, description="Steps between validations; 0 validates at the start and at the end."
+    )
+    checkpoint_every: Annotated[int, Field(ge=1)] = Field(10, description="Steps between checkpoints.")
+
+
+class PredictSettings(_Section):
+    """Decoding through the GGUF engine."""
+
+    baseline: bool = Field(True, description="Also predict with the base model alone, for the before/after table.")
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="Longest answer in tokens.")
+    parallel: Annotated[int, Field(ge=1, le=64)] = Field(
+        8, description="Questions of a database that are decoded side by side."
+    )
+
+
+class EvaluateSettings(_Section):
+    """Scoring by execution."""
+
+    metrics: tuple[MetricName, ...] = Field(
+        ("ex", "em"), description="`ex` execution accuracy and `em` exact set match, with Spider's official semantics."
+    )
+    seconds: Annotated[float, Field(gt=0, le=3600)] = Field(10.0, description="Time limit per query in seconds.")
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(2, description="Processes that run queries.")
+    keep_distinct: bool = Field(
+        False, description="Keep DISTINCT when results are compared (the official default removes it)."
+    )
+
+
+class ExportSettings(_Section):
+    """The adapter as a GGUF file, checked against the model it was trained on."""
+
+    check_prompts: Annotated[int, Field(ge=0, le=1000)] = Field(
+        20, description="Prompts whose greedy answers must agree between the GGUF engine and torch; 0 skips the check."
+    )
+
+
+class Recipe(_Section):
+    """Everything a run depends on."""
+
+    name: str = Field("run", description="Name of the run; the run folder is called so.", pattern=r"^[\w.-]+$")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        0, description="Seed of every random choice: splits, order, initial LoRA matrices."
+    )
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    data: DataSettings = Field(default_factory=DataSettings)
+    prompt: PromptSettings = Field(default_factory=PromptSettings)
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    predict: PredictSettings = Field(default_factory=PredictSettings)
+    evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
+    export: ExportSettings = Field(default_factory=ExportSettings)
+
+    def flat(self) -> dict[str, Any]:
+        """Return every setting by its dotted key, such as `train.epochs`."""
+        flat: dict[str, Any] = {}
+        for name, value in self.model_dump(mode="json").items():
+            if isinstance(value, dict):
+                flat |= {f"{name}.{key}": inner for key, inner in value.items()}
+            else:
+                flat[name] = value
+        return flat
+
+
+def settings() -> Iterator[tuple[str, type, Any, str]]:
+    """Yield (dotted key, type, default, description) for every setting, in the order of the classes."""
+    for name, info in Recipe.model_fields.items():
+        section = info.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            for key, inner in section.model_fields.items():
+                yield f"{name}.{key}", inner.annotation or str, inner.default, inner.description or ""
+        else:
+            yield name, info.annotation or str, info.default, info.description or ""
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe at `path` with `overrides` (`key=value`, value as TOML or plain text) applied.
+
+    Raises `RecipeError` that lists every problem at once: file and line, value, what was expected, nearest name.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(
+            f"{path}: expected a recipe, found no such file. `sqlwright recipe list` shows the ones that ship."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: expected a recipe in TOML (UTF-8), found {error}.") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: expected TOML, found {error}.") from None
+    problems: list[str] = []
+    for override in overrides:
+        problem = _override(values, override)
+        if problem:
+            problems.append(problem)
+    recipe: Recipe | None = None
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        problems += [_problem(path, text, overrides, one) for one in error.errors(include_url=False)]
+    if problems or recipe is None:
+        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+        raise RecipeError(f"{path}: {count} in the recipe.\n" + "\n".join(f"  - {line}" for line in problems))
+    return recipe
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Return the complete recipe as TOML, every setting written out; `read_recipe` reads it back unchanged."""
+    top, sections = [], []
+    for name, value in recipe.model_dump(mode="json").items():
+        if isinstance(value, dict):
+            lines = [f"{key} = {_toml_value(inner)}" for key, inner in value.items()]
+            sections.append(f"[{name}]\n" + "\n".join(lines))
+        else:
+            top.append(f"{name} = {_toml_value(value)}")
+    return "\n".join(top) + "\n\n" + "\n\n".join(sections) + "\n"
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return ` Did you mean X?` with the nearest known name, or an empty text."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean `{close[0]}`?" if close else ""
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'
+    return repr(value)
+
+
+def _override(values: dict[str, Any], text: str) -> str:
+    """Apply one `key=value` to `values`; return the problem, or an empty text."""
+    key, equals, raw = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        return f"--set {text}: expected KEY=VALUE, such as train.epochs=2."
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    inner = values
+    for part in parts[:-1]:
+        inner = inner.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return f"--set {text}: `{part}` is a single setting, not a section."
+    inner[parts[-1]] = value
+    return ""
+
+
+def _problem(path: Path, text: str, overrides: Sequence[str], error: Any) -> str:
+    place = [str(part) for part in error["loc"] if not isinstance(part, int)]
+    key = ".".join(place)
+    given = any(override.partition("=")[0].strip() == key for override in overrides)
+    where = f"--set {key}" if given else f"{path.name}:{_line_of(text, place)}"
+    if error["type"] == "extra_forbidden":
+        keys = [known for known, *_ in settings()]
+        scope = [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == ".".join(place[:-1])]
+        sections = [name for name in Recipe.model_fields] if len(place) == 1 else []
+        hint = nearest(place[-1], scope + sections)
+        if not hint:
+            elsewhere = [k for k in keys if k.endswith("." + place[-1])]
+            hint = f" It is `{elsewhere[0]}`." if elsewhere else nearest(key, keys)
+        return f"{where}: unknown setting `{key}`.{hint}"
+    found = error.get("input")
+    message = str(error["msg"]).removeprefix("Input ").replace("should be", "expected")
+    hint = ""
+    if error["type"] == "literal_error" and isinstance(found, str):
+        hint = nearest(found, _choices(place))
+    return f"{where}: `{key}` = {found!r}: {message[0].lower() + message[1:]}.{hint}"
+
+
+def _choices(place: Sequence[str]) -> list[str]:
+    for key, kind, _, _ in settings():
+        if key == ".".join(place):
+            found: list[str] = []
+            for item in (kind, *get_args(kind)):
+                found += [choice for choice in get_args(item) if isinstance(choice, str)]
+            return found
+    return []
+
+
+def _line_of(text: str, place: Sequence[str]) -> int:
+    """Return the line number of a dotted key in the recipe's text; 1 where it can't be told."""
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        header = re.match(r"\[([\w.-]+)\]", stripped)
+        if header:
+            section = header[1]
+            if [section] == list(place):
+                return number
+            continue
+        key = re.match(r"([\w.-]+)\s*=", stripped)
+        if key and ".".join(filter(None, (section, key[1]))) == ".".join(place):
+            return number
+    return 1
