@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlwright.datasets.csv import read_csv
 from sqlwright.datasets.dataset import Dataset, Dropped, Reader
+from sqlwright.datasets.golds import check_golds, with_hardness
 from sqlwright.datasets.jsonl import read_jsonl
 from sqlwright.datasets.locate import find_database, package_path, resolve_path
 from sqlwright.datasets.spider import read_spider
@@ -23,6 +24,7 @@ __all__ = [
     "Dataset",
     "Dropped",
     "Reader",
+    "check_golds",
     "find_database",
     "package_path",
     "read_csv",
@@ -31,4 +33,5 @@ __all__ = [
     "resolve_path",
     "schema_overlap",
     "split_by_database",
+    "with_hardness",
 ]

@@ -3,7 +3,7 @@
 A reader hands each raw question to a `Collector`; the collector checks it, finds its database, gives it a
 stable id and keeps a note of everything it had to leave out. Nothing is left out in silence.
 
-Not covered here: running the golds (see `golds.py`) and telling how hard a question is (see `hardness.py`).
+Not covered here: running the golds and telling how hard a question is (see `golds.py`).
 """
 
 from __future__ import annotations
@@ -238,8 +238,8 @@ def _clean(key: str, value: object, *, optional: bool = False) -> str:
 def _name_databases(located: Sequence[Located]) -> dict[Located, str]:
     """Return the name of every database; one given by path gets the shortest end of its path that is free.
 
-    The result depends on the set of databases only, not on their order. A file that is given by name somewhere
-    keeps that name where it is given by path, so that one file never counts as two databases.
+    The result depends on the set of databases only, not on their order. A file given by name somewhere keeps
+    that name where it is given by path, so that one file never counts as two databases.
     """
     named = {place.path: place.name for place in sorted(set(located), key=_order) if place.by_name}
     by_path = {place.path for place in located if not place.by_name and place.path not in named}

@@ -2,8 +2,8 @@
 
 `sql` is one text or a list of alternatives. `id`, `evidence`, `history`, `category` and `hardness` (one of
 Spider's four levels) may be added; other keys are ignored. `database` is a name under the folder of
-databases, or a path relative to the file. The `questions.jsonl` of a run reads back too, since `text` and `golds` are
-accepted for `question` and `sql`.
+databases, or a path relative to the file. The `questions.jsonl` of a run reads back too: `text` and `golds`
+are accepted for `question` and `sql`.
 
 Not covered: several lines per object; that is a JSON list or pretty-printed JSON, and the error says so.
 """

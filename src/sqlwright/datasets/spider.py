@@ -2,7 +2,8 @@
 
 Source: Yu et al. 2018, "Spider: A Large-Scale Human-Labeled Dataset for Complex and Cross-Domain Semantic
 Parsing and Text-to-SQL Task", https://yale-lily.github.io/spider. Only `db_id`, `question` and `query` are
-read; the parsed `sql` and the token lists are not needed. Not covered: the multi-turn relatives SParC and CoSQL.
+read; the parsed `sql` and the token lists are not needed. Not covered: its multi-turn relatives SParC and
+CoSQL.
 """
 
 from __future__ import annotations
