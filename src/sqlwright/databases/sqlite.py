@@ -17,35 +17,38 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 HEADER = b"SQLite format 3\x00"
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Pragmas that take the name of a table or an index, and read.
-_PRAGMAS_WITH_NAME = frozenset(
-    "table_info table_xinfo table_list foreign_key_list index_list index_info index_xinfo".split()
+_PRAGMAS_WITH_NAME = _words(
+    "table_info table_xinfo table_list foreign_key_list index_list index_info index_xinfo"
 )
 # Pragmas that only read when they get no value. Not `database_list`: it tells where the file lies.
-_PRAGMAS_BARE = frozenset(
+_PRAGMAS_BARE = _words(
     "application_id collation_list compile_options data_version encoding freelist_count function_list "
-    "module_list page_count page_size pragma_list schema_version user_version".split()
+    "module_list page_count page_size pragma_list schema_version user_version"
 )
 # Functions that reach out of the database. Most exist only in SQLite's shell or in extensions, which can't be
 # loaded here; naming them costs nothing. All others compute: a list of those would refuse what newer versions
 # of SQLite add.
-_FUNCTIONS_REFUSED = frozenset(
-    "load_extension readfile writefile edit eval fsdir zipfile fts3_tokenizer fts5 sqlite_log "
-    "shell_add_schema".split()
+_FUNCTIONS_REFUSED = _words(
+    "load_extension readfile writefile edit eval fsdir zipfile fts3_tokenizer fts5 sqlite_log"
 )
 _ACTIONS = {
     getattr(sqlite3, "SQLITE_" + name): name.replace("_", " ")
-    for name in (
+    for name in _words(
         "ALTER_TABLE ANALYZE ATTACH DELETE DETACH FUNCTION INSERT PRAGMA READ REINDEX SAVEPOINT TRANSACTION "
         "UPDATE CREATE_INDEX CREATE_TABLE CREATE_TEMP_INDEX CREATE_TEMP_TABLE CREATE_TEMP_TRIGGER "
         "CREATE_TEMP_VIEW CREATE_TRIGGER CREATE_VIEW CREATE_VTABLE DROP_INDEX DROP_TABLE DROP_TEMP_INDEX "
         "DROP_TEMP_TABLE DROP_TEMP_TRIGGER DROP_TEMP_VIEW DROP_TRIGGER DROP_VIEW DROP_VTABLE"
-    ).split()
+    )
 }
 _UNPARSABLE = ("syntax error", "unrecognized token", "incomplete input", "parser stack overflow")
 
@@ -216,10 +219,17 @@ def _set_engine_limits(connection: sqlite3.Connection, memory_mb: int) -> None:
 def _authorizer(denied: list[str]) -> Callable[..., int]:
     """Return an authorizer that lets reading through and writes what it denied to `denied`."""
     select, read, recursive = sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE
-    function, pragma, okay = sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_OK
+    function, pragma, update = sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_UPDATE
+    okay, reads = sqlite3.SQLITE_OK, False
 
     def authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
+        nonlocal reads
         if action in (select, recursive):
+            reads = True
+            return okay
+        # SQLite compiles this, without running it, when a query first names a virtual table or a table-valued
+        # function. The same in the query itself is an error before the authorizer is asked.
+        if action == update and first == "sqlite_master" and reads:
             return okay
         # sqlite_dbpage shows and takes raw pages of the file.
         if action == read and first != "sqlite_dbpage":
@@ -275,7 +285,7 @@ def _classified(error: Exception, path: str) -> dict[str, Any]:
         return _failure("error", "unknown_table", message)
     if message.startswith("no such column"):
         return _failure("error", "unknown_column", message)
-    if any(part in message for part in _UNPARSABLE):
+    if any(part in message for part in _UNPARSABLE) and not message.startswith("fts5:"):
         return _failure("error", "unparsable", message)
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR")):
         message = f"{path}: {message}.{_advice(path)}"
@@ -286,9 +296,9 @@ def _classified(error: Exception, path: str) -> dict[str, Any]:
 
 def _advice(path: str) -> str:
     for ending in ("-wal", "-journal"):
-        if Path(path + ending).exists():
+        if os.path.exists(path + ending):  # noqa: PTH110 - Path would slow the start of every worker
             return (
-                f" Beside it lies {path + ending} with changes that aren't merged and can't be read from here: "
+                f" Beside it lies {path + ending} with changes not merged yet, which can't be read so: "
                 "open the database once with a program that may write there."
             )
     return ""

@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from types import ModuleType
 from typing import Any
 
 try:
@@ -66,13 +66,9 @@ def _answer(engine: Any, request: dict[str, Any], base: int) -> bytes:
         return NO_MEMORY
 
 
-def _load(path: str) -> Any:
-    loader = SourceFileLoader("engine", path)
-    spec = spec_from_loader("engine", loader)
-    if spec is None:
-        raise ImportError(path)
-    engine = module_from_spec(spec)
-    loader.exec_module(engine)
+def _load(path: str) -> ModuleType:
+    engine = ModuleType("engine")
+    SourceFileLoader("engine", path).exec_module(engine)
     return engine
 
 
