@@ -28,7 +28,7 @@ _UNSAFE_IN_SCRIPT = re.compile("[<>&\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class ResultPreview:
-    """The first rows of a result; `total` counts all rows (None: not known), `truncated` says it was cut off."""
+    """The first rows of a result; `total` counts all (None: not known), `truncated`: cut off."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
