@@ -8,7 +8,8 @@ to trust the SQL, nor the bytes that a worker sends.
 Workers hold no state between queries (every query has a fresh connection), so that any worker takes any
 query: the pages of a database are kept by the operating system's cache, not by a worker.
 
-Not covered here: Windows (needs `poll` on pipes), engines other than SQLite.
+Not covered here: binding parameters to a query, Windows (needs `poll` on pipes), memory limits on systems without `/proc` (there the size
+of a single value is limited, not the sum), engines other than SQLite.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Executor:
     """Runs queries on databases with a pool of killable worker processes.
 
     Use it as a context manager, or call `close`. `run` may be called from several threads at once; each call
-    takes a free worker or waits for one. Workers start when first needed.
+    takes a free worker or waits for one. Workers start when first needed. `pid` is the process it works in.
     """
 
     def __init__(self, workers: int = 2, limits: Limits = Limits()) -> None:  # noqa: B008 - it is frozen
@@ -58,7 +59,7 @@ class Executor:
         self._free = threading.Semaphore(workers)
         self._lock = threading.Lock()
         self._closed = False
-        self._pid = os.getpid()
+        self.pid = os.getpid()
 
     def run(self, database: Path | str, sql: str, *, limits: Limits | None = None) -> Outcome:
         """Return what came of running `sql` on the SQLite file `database`; failure is an outcome, too.
@@ -79,12 +80,12 @@ class Executor:
         ends early, the queries still running are killed.
         """
         chosen = limits or self.limits
-        held: set[_Worker] = set()
+        batch = _Batch()
         pending: deque[Future[Outcome]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sqlwright-executor")
         try:
             for database, sql in jobs:
-                pending.append(pool.submit(self._run, database, sql, chosen, held))
+                pending.append(pool.submit(self._run, database, sql, chosen, batch))
                 if len(pending) >= 8 * self.workers:
                     yield pending.popleft().result()
             while pending:
@@ -92,7 +93,8 @@ class Executor:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             with self._lock:
-                running = list(held)
+                batch.stopped = True
+                running = list(batch.workers)
             for worker in running:
                 worker.kill()
             pool.shutdown(wait=True)
@@ -101,10 +103,12 @@ class Executor:
         """Kill all workers; queries running in other threads end as errors. May be called again."""
         with self._lock:
             self._closed = True
-            workers = [*self._idle, *self._busy]
-            self._idle.clear()
-        if self._pid == os.getpid():
-            for worker in workers:
+            idle, busy = self._idle, list(self._busy)
+            self._idle = []
+        if self.pid == os.getpid():
+            for worker in idle:
+                worker.discard()
+            for worker in busy:  # the thread that uses it closes its pipes
                 worker.kill()
 
     def __enter__(self) -> Self:
@@ -115,7 +119,7 @@ class Executor:
     ) -> None:
         self.close()
 
-    def _run(self, database: Path | str, sql: str, limits: Limits, held: set[_Worker] | None) -> Outcome:
+    def _run(self, database: Path | str, sql: str, limits: Limits, batch: _Batch | None) -> Outcome:
         refusal = _gate(sql, limits)
         if refusal is not None:
             return refusal
@@ -127,41 +131,49 @@ class Executor:
             },
         }
         with self._free:
-            worker = self._take(held)
+            worker = self._take(batch)
             keep = False
             try:
                 outcome, keep = worker.ask(json.dumps(request).encode("ascii"), limits)
             finally:
-                self._put(worker, held, keep)
+                self._put(worker, batch, keep)
         return outcome
 
-    def _take(self, held: set[_Worker] | None) -> _Worker:
-        if self._pid != os.getpid():
+    def _take(self, batch: _Batch | None) -> _Worker:
+        if self.pid != os.getpid():
             raise DatabaseError(
                 "This Executor was made in another process: make one in the process that uses it."
             )
         with self._lock:
-            if self._closed:
+            if self._closed or (batch is not None and batch.stopped):
                 raise DatabaseError("This Executor is closed: make another.")
             worker = self._idle.pop() if self._idle else None
         if worker is None:
             worker = _Worker(_HERE / "sqlite.py")
         with self._lock:
             self._busy.add(worker)
-            if held is not None:
-                held.add(worker)
+            if batch is not None:
+                batch.workers.add(worker)
         return worker
 
-    def _put(self, worker: _Worker, held: set[_Worker] | None, keep: bool) -> None:
+    def _put(self, worker: _Worker, batch: _Batch | None, keep: bool) -> None:
         with self._lock:
             self._busy.discard(worker)
-            if held is not None:
-                held.discard(worker)
+            if batch is not None:
+                batch.workers.discard(worker)
             keep = keep and not self._closed
             if keep:
                 self._idle.append(worker)
         if not keep:
-            worker.kill()
+            worker.discard()
+
+
+class _Batch:
+    """The workers that one `map` uses at the moment; `stopped` when its iteration ended."""
+
+    def __init__(self) -> None:
+        self.workers: set[_Worker] = set()
+        self.stopped = False
 
 
 class _WorkerEndedError(Exception):
@@ -195,17 +207,16 @@ class _Worker:
         self._poll = select.poll()
         self._poll.register(self._from, select.POLLIN)
         self._kill_lock = threading.Lock()
-        self._closed = False
         try:
             hello = self._receive(time.monotonic() + _START_SECONDS, 64)
         except (_WorkerEndedError, _OverrunError):
-            self.kill()
+            self.discard()
             raise DatabaseError(
                 f"Can't start a worker process for queries: expected {sys.executable} with sqlite3, "
                 f"found one that ended or did not answer (exit status {self._process.returncode})."
             ) from None
         except BaseException:
-            self.kill()
+            self.discard()
             raise
         assert hello == b"ready"
 
@@ -215,7 +226,7 @@ class _Worker:
         try:
             self._send(len(request).to_bytes(4, "big") + request)
             answer = self._receive(start + limits.seconds, limits.bytes + (1 << 20))
-            return _outcome(answer)
+            return _outcome(answer, time.monotonic() - start)
         except _OverrunError:
             return self._overrun(limits, time.monotonic() - start), False
         except (_WorkerEndedError, OSError):
@@ -229,6 +240,13 @@ class _Worker:
         with self._kill_lock:
             self._process.kill()
             self._process.wait()
+
+    def discard(self) -> None:
+        """Kill the process and close the pipes; only for the thread that uses it, or when none does."""
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _send(self, data: bytes) -> None:
         view = memoryview(data)
@@ -245,7 +263,8 @@ class _Worker:
         chunks = []
         while size:
             left = deadline - time.monotonic()
-            if left <= 0 or not self._poll.poll(left * 1000):
+            # An answer that is there counts, however late this thread comes to fetch it.
+            if not self._poll.poll(max(left, 0.0) * 1000):
                 raise _OverrunError
             chunk = os.read(self._from, min(size, 1 << 20))
             if not chunk:
@@ -281,7 +300,7 @@ def _gate(sql: str, limits: Limits) -> Outcome | None:
     return Outcome("refused", message=message, error_class="refused") if message else None
 
 
-def _outcome(answer: bytes) -> tuple[Outcome, bool]:
+def _outcome(answer: bytes, seconds: float) -> tuple[Outcome, bool]:
     head_bytes, _, rows_bytes = answer.partition(b"\n")
     head = json.loads(head_bytes)
     rows = [] if rows_bytes == b"[]" else json.loads(rows_bytes, object_hook=_from_base64)
@@ -290,7 +309,7 @@ def _outcome(answer: bytes) -> tuple[Outcome, bool]:
         columns=tuple(head["columns"]),
         rows=list(map(tuple, rows)),
         truncated=head["truncated"],
-        seconds=head.get("seconds", 0.0),
+        seconds=head.get("seconds", seconds),
         message=head.get("message", ""),
         error_class=head.get("error_class", ""),
     )

@@ -1,24 +1,28 @@
 """Describe a database: its tables, columns, keys and a few sample values.
 
-Reads through the same read-only connection as queries, in this process: only SQLite's own catalogue and plain
-scans of a few rows are read, never SQL from a model.
+Everything is asked through the executor, as any other query: a file may be as hostile as SQL.
 
 Not covered here: check constraints and indexes (they stand in `create_sql`), engines other than SQLite.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
-import sqlite3
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from sqlwright.databases.sqlite import UnreadableError, connect
+from sqlwright.databases.executor import Executor
+from sqlwright.databases.outcome import Limits
 from sqlwright.errors import DatabaseError
 
 # Rows of a table that are looked at for sample values, and counted at most.
 SCANNED_ROWS = 500
 COUNTED_ROWS = 1_000_000
+LIMITS = Limits(seconds=60)
 SAMPLE_LENGTH = 30
 # Parts of declared types whose values a reader can't guess from the name: text and dates.
 _SAMPLED_TYPES = ("CHAR", "TEXT", "CLOB", "STRING", "DATE", "TIME", "ENUM", "JSON", "UUID")
@@ -66,27 +70,21 @@ class Schema:
     views: tuple[Table, ...] = ()
 
 
-def describe(database: Path | str, samples: int = 2) -> Schema:
+def describe(database: Path | str, samples: int = 2, *, executor: Executor | None = None) -> Schema:
     """Return the schema of a SQLite file, with up to `samples` sample values per text or date column.
 
     Names in foreign keys are spelt as the tables and columns they refer to. SQLite's internal tables and the
-    storage tables of virtual ones are left out.
+    storage tables of virtual ones are left out. Without an `executor`, one for this process is kept.
 
     Raises:
         DatabaseError: the file is missing, is no SQLite database, or is damaged.
     """
-    path = os.path.abspath(database)  # noqa: PTH100 - as in the executor: links stay as given
-    try:
-        connection = connect(path)
-    except UnreadableError as error:
-        raise DatabaseError(str(error)) from None
-    try:
-        tables, views = _read_tables(connection, samples)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise DatabaseError(f"{path}: expected a sound SQLite database, found: {error}.") from None
-    finally:
-        connection.close()
-    return Schema(Path(path).stem, path, tables, views)
+    reader = _Reader(executor or _own_executor(), os.path.abspath(database))  # noqa: PTH100 - links stay
+    tables = [replace(table, **_size_and_samples(reader, table, samples)) for table in reader.tables("table")]
+    by_name = {table.name.lower(): table for table in tables}
+    keys = reader.foreign_keys()
+    linked = (replace(table, foreign_keys=_foreign_keys(keys, table, by_name)) for table in tables)
+    return Schema(Path(database).stem, reader.path, tuple(linked), tuple(reader.tables("view")))
 
 
 def sample_values(database: Path | str, per_column: int = 2) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -105,104 +103,118 @@ def sample_values(database: Path | str, per_column: int = 2) -> dict[str, dict[s
     }
 
 
-def _read_tables(connection: sqlite3.Connection, samples: int) -> tuple[tuple[Table, ...], tuple[Table, ...]]:
-    shadows = _shadow_tables(connection)
-    tables, views = [], []
-    listing = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY rowid"
-    for kind, name, sql in connection.execute(listing).fetchall():
-        if name.lower().startswith("sqlite_") or name in shadows:
-            continue
-        if kind == "table":
-            tables.append(_table(connection, name, sql or "", samples))
-        else:
-            views.append(_view(connection, name, sql or ""))
-    by_name = {table.name.lower(): table for table in tables}
-    return tuple(_with_foreign_keys(connection, table, by_name) for table in tables), tuple(views)
+_own: list[Executor] = []
+_own_lock = threading.Lock()
 
 
-def _shadow_tables(connection: sqlite3.Connection) -> set[str]:
-    if sqlite3.sqlite_version_info < (3, 37):  # older versions don't tell
-        return set()
-    return {row[0] for row in connection.execute("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
+def _own_executor() -> Executor:
+    """Return this process's executor for descriptions."""
+    with _own_lock:
+        if not _own or _own[0].pid != os.getpid():
+            _own[:] = [Executor(workers=1)]
+            atexit.register(_own[0].close)
+        return _own[0]
 
 
-def _columns(connection: sqlite3.Connection, name: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Return a table's columns and its primary key in the key's order."""
-    columns, key = [], []
-    for _, column, kind, not_null, _, position, hidden in connection.execute(
-        "SELECT * FROM pragma_table_xinfo(?)", (name,)
-    ):
-        if hidden == 1:  # a virtual table's own arguments; generated columns (2, 3) are columns
-            continue
-        columns.append(Column(column, kind, bool(not_null), position > 0))
-        if position:
-            key.append((position, column))
-    return tuple(columns), tuple(column for _, column in sorted(key))
+class _Reader:
+    """Asks one database about itself."""
+
+    def __init__(self, executor: Executor, path: str) -> None:
+        self.executor, self.path = executor, path
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        outcome = self.executor.run(self.path, sql, limits=LIMITS)
+        if not outcome.ok:
+            found = outcome.message if self.path in outcome.message else f"{self.path}: {outcome.message}"
+            raise DatabaseError(found)
+        return outcome.rows
+
+    def tables(self, kind: str) -> Iterator[Table]:
+        """Yield the tables or views, with their columns and keys, in the order they were made."""
+        try:
+            shadows = {
+                name for (name,) in self.ask("SELECT name FROM pragma_table_list WHERE type = 'shadow'")
+            }
+        except DatabaseError:  # SQLite before 3.37 doesn't tell which they are
+            shadows = set()
+        for name, sql in self.ask(
+            f"SELECT name, sql FROM sqlite_master WHERE type = '{kind}' ORDER BY rowid"
+        ):
+            if not name.lower().startswith("sqlite_") and name not in shadows:
+                yield Table(name, *self._columns(name, kind), create_sql=sql or "")
+
+    def _columns(self, name: str, kind: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+        """Return a table's columns, and its primary key in the key's order."""
+        try:
+            found = self.ask(f"SELECT * FROM pragma_table_xinfo({_literal(name)})")
+        except DatabaseError:
+            if kind == "table":
+                raise
+            return (), ()  # a view on something that is gone; the rest of the database is sound
+        # `hidden` is 1 for a virtual table's own arguments; generated columns (2, 3) are columns.
+        shown = [row[1:6] for row in found if row[6] != 1]
+        columns = tuple(Column(column, type_, bool(full), key > 0) for column, type_, full, _, key in shown)
+        return columns, tuple(column for column, *_, key in sorted(shown, key=lambda row: row[4]) if key)
+
+    def foreign_keys(self) -> list[tuple[Any, ...]]:
+        """Return (table, number of the key, position, column, table referred to, column referred to)."""
+        return self.ask(
+            'SELECT m.name, k.id, k.seq, k."from", k."table", k."to" '
+            "FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS k WHERE m.type = 'table' "
+            "ORDER BY m.rowid, k.id DESC, k.seq"  # SQLite numbers keys from the last declared to the first
+        )
 
 
-def _table(connection: sqlite3.Connection, name: str, sql: str, samples: int) -> Table:
-    columns, key = _columns(connection, name)
+def _size_and_samples(reader: _Reader, table: Table, count: int) -> dict[str, Any]:
+    """Return the fields `rows` and `columns` of a table, filled by reading it."""
+    source = _quoted(table.name)
+    wanted = [column for column in table.columns if count > 0 and _is_sampled(column.type)]
+    cuts = [f"substr({_quoted(column.name)}, 1, {SAMPLE_LENGTH + 1})" for column in wanted]
+    counted = f"(SELECT count(*) FROM (SELECT 1 FROM {source} LIMIT {COUNTED_ROWS + 1}))"
     try:
-        counting = f"SELECT count(*) FROM (SELECT 1 FROM {_quoted(name)} LIMIT {COUNTED_ROWS + 1})"
-        rows = connection.execute(counting).fetchone()[0]
-        columns = _with_samples(connection, name, columns, samples)
-    except sqlite3.OperationalError as error:
+        size = reader.ask(f"SELECT {counted}")[0][0]
+        rows = reader.ask(f"SELECT {', '.join(cuts)} FROM {source} LIMIT {SCANNED_ROWS}") if cuts else []
+    except DatabaseError as error:
         if "no such module" not in str(error):
             raise
-        rows = COUNTED_ROWS + 1  # a virtual table of an extension: there, but not readable from here
-    return Table(name, columns, key, (), sql, rows if rows <= COUNTED_ROWS else None)
+        return {"rows": None}  # a virtual table of an extension: there, but can't be read from here
+    found = {column.name: _first_texts((row[i] for row in rows), count) for i, column in enumerate(wanted)}
+    columns = tuple(replace(column, samples=found.get(column.name, ())) for column in table.columns)
+    return {"rows": size if size <= COUNTED_ROWS else None, "columns": columns}
 
 
-def _view(connection: sqlite3.Connection, name: str, sql: str) -> Table:
-    try:
-        columns, _ = _columns(connection, name)
-    except sqlite3.Error:  # a view on a table that is gone; the rest of the database is sound
-        columns = ()
-    return Table(name, columns, (), (), sql, None)
-
-
-def _with_samples(
-    connection: sqlite3.Connection, table: str, columns: tuple[Column, ...], count: int
-) -> tuple[Column, ...]:
-    wanted = [index for index, column in enumerate(columns) if _is_sampled(column.type)]
-    if not wanted or count < 1:
-        return columns
-    cut = ", ".join(f"substr({_quoted(columns[index].name)}, 1, {SAMPLE_LENGTH + 1})" for index in wanted)
-    found: list[dict[str, None]] = [{} for _ in wanted]
-    for row in connection.execute(f"SELECT {cut} FROM {_quoted(table)} LIMIT {SCANNED_ROWS}"):
-        for values, value in zip(found, row, strict=True):
-            if isinstance(value, str) and len(values) < count:
-                shown = " ".join(value.split())
-                if shown:
-                    values[shown if len(value) <= SAMPLE_LENGTH else shown[: SAMPLE_LENGTH - 1] + "…"] = None
-        if all(len(values) == count for values in found):
-            break
-    filled = list(columns)
-    for index, values in zip(wanted, found, strict=True):
-        filled[index] = replace(columns[index], samples=tuple(values))
-    return tuple(filled)
+def _first_texts(values: Iterator[object], count: int) -> tuple[str, ...]:
+    """Return the first `count` distinct texts, each on one line and cut visibly."""
+    texts: dict[str, None] = {}
+    for value in values:
+        if isinstance(value, str) and value.strip():
+            shown = " ".join(value.split())
+            texts[shown if len(value) <= SAMPLE_LENGTH else shown[: SAMPLE_LENGTH - 1] + "…"] = None
+            if len(texts) == count:
+                break
+    return tuple(texts)
 
 
 def _is_sampled(declared: str) -> bool:
     return not declared or any(part in declared.upper() for part in _SAMPLED_TYPES)
 
 
-def _with_foreign_keys(connection: sqlite3.Connection, table: Table, by_name: dict[str, Table]) -> Table:
-    """Return the table with its foreign keys, first declared first."""
-    parts: dict[int, list[tuple[int, str, str, str | None]]] = {}
-    for number, position, target, column, to_column, *_ in connection.execute(
-        "SELECT * FROM pragma_foreign_key_list(?)", (table.name,)
-    ):
-        parts.setdefault(number, []).append((position, target, column, to_column))
+def _foreign_keys(
+    found: list[tuple[Any, ...]], table: Table, by_name: dict[str, Table]
+) -> tuple[ForeignKey, ...]:
+    """Return the foreign keys of one table, first declared first."""
+    parts: dict[int, list[tuple[str, str, str | None]]] = {}
+    for owner, number, _, column, target_name, to_column in found:
+        if owner == table.name:
+            parts.setdefault(number, []).append((column, target_name, to_column))
     keys = []
-    for number in sorted(parts, reverse=True):  # SQLite numbers them from the last to the first
-        pairs = sorted(parts[number])
+    for pairs in parts.values():
         target = by_name.get(pairs[0][1].lower())
-        columns = tuple(_spelt(column, table) for _, _, column, _ in pairs)
-        named = tuple(_spelt(column, target) for _, _, _, column in pairs if column is not None)
+        columns = tuple(_spelt(column, table) for column, _, _ in pairs)
+        named = tuple(_spelt(column, target) for _, _, column in pairs if column is not None)
         implicit = target.primary_key if target is not None and len(target.primary_key) == len(pairs) else ()
         keys.append(ForeignKey(columns, target.name if target else pairs[0][1], named or implicit))
-    return replace(table, foreign_keys=tuple(keys))
+    return tuple(keys)
 
 
 def _spelt(column: str, table: Table | None) -> str:
@@ -215,3 +227,7 @@ def _spelt(column: str, table: Table | None) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -50,14 +50,20 @@ _ACTIONS = {
         "DROP_TEMP_TABLE DROP_TEMP_TRIGGER DROP_TEMP_VIEW DROP_TRIGGER DROP_VIEW DROP_VTABLE"
     )
 }
-_UNPARSABLE = ("syntax error", "unrecognized token", "incomplete input", "parser stack overflow")
+_UNPARSABLE = (
+    "syntax error",
+    "unrecognized token",
+    "incomplete input",
+    "parser stack overflow",
+    "clause should come ",
+)
 
 
 class UnreadableError(Exception):
     """The file can't be opened as a SQLite database; the message is for the user."""
 
 
-def connect(path: str, *, patience: float = 5.0) -> sqlite3.Connection:
+def connect(path: str, patience: float) -> sqlite3.Connection:
     """Return a connection to the file `path` that can't write, attach or load anything.
 
     `patience` is how many seconds to wait for another process's lock. TEXT that is no UTF-8 is decoded
@@ -95,7 +101,7 @@ def run(path: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], li
     start = time.perf_counter()
     connection = None
     try:
-        connection = connect(path, patience=limits["seconds"])
+        connection = connect(path, patience=limits["seconds"] / 2)
         columns, pieces, truncated = _query(connection, sql, limits)
         head: dict[str, Any] = {"status": "ok", "columns": columns, "truncated": truncated}
     except _Refused as error:
@@ -279,6 +285,8 @@ def _failure(status: str, error_class: str, message: str) -> dict[str, Any]:
 def _classified(error: Exception, path: str) -> dict[str, Any]:
     message = str(error)
     name = getattr(error, "sqlite_errorname", "") or ""
+    if name == "SQLITE_IOERR_NOMEM":
+        raise MemoryError from None
     if name == "SQLITE_TOOBIG" or message == "string or blob too big":
         return _failure("memory_limit", "memory_limit", f"a value is too large ({message}).")
     if message.startswith("no such table"):
@@ -308,6 +316,8 @@ def _is_quiet_wal(path: str) -> bool:
     """Check that `path` is a readable SQLite file; return whether it is in WAL mode with an empty log.
 
     Such a file can be read as immutable: otherwise SQLite puts two files beside it, or fails where it can't.
+    Opening the file here is safe because the worker has no connection to it now: closing a file drops the locks
+    that a process has on it.
     """
     try:
         found = os.stat(path)  # noqa: PTH116 - a Path costs more than the call, and this runs before every query
@@ -328,6 +338,10 @@ def _is_quiet_wal(path: str) -> bool:
     if len(head) < 20 or 2 not in head[18:20]:
         return False
     try:
-        return os.stat(path + "-wal").st_size == 0  # noqa: PTH116
+        if not os.stat(path + "-wal").st_size:  # noqa: PTH116
+            return True
     except OSError:
         return True
+    if not os.path.exists(path + "-shm"):  # noqa: PTH110
+        raise UnreadableError(f"{path}: can't be read as it is.{_advice(path)}")
+    return False
