@@ -59,6 +59,7 @@ def pull(
         target.parent.mkdir(parents=True, exist_ok=True)
         with _turn(target):
             if _have(entry, target):
+                _partial(target).unlink(missing_ok=True)
                 return target
             _fetch(entry, target, tell, list(SOURCES) if sources is None else list(sources))
             return target
@@ -80,7 +81,7 @@ def _have(entry: ModelEntry, target: Path) -> bool:
 
 
 def _fetch(entry: ModelEntry, target: Path, tell: Progress, sources: list[str]) -> None:
-    partial = target.with_name(target.name + ".partial")
+    partial = _partial(target)
     if size_of(partial) > entry.bytes:
         partial.unlink()
     tried = []
@@ -101,6 +102,11 @@ def _fetch(entry: ModelEntry, target: Path, tell: Progress, sources: list[str]) 
         + "\n".join(tried)
         + f"\nIf you can get {entry.hub_file} of {entry.repository} elsewhere, put it at {target}."
     )
+
+
+def _partial(target: Path) -> Path:
+    """Return the file in which the bytes gather."""
+    return target.with_name(target.name + ".partial")
 
 
 def _from_source(entry: ModelEntry, partial: Path, source: str, tell: Progress) -> None:
