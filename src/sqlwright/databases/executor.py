@@ -8,8 +8,8 @@ to trust the SQL, nor the bytes that a worker sends.
 Workers hold no state between queries (every query has a fresh connection), so that any worker takes any
 query: the pages of a database are kept by the operating system's cache, not by a worker.
 
-Not covered here: binding parameters to a query, Windows (needs `poll` on pipes), memory limits on systems without `/proc` (there the size
-of a single value is limited, not the sum), engines other than SQLite.
+Not covered here: binding parameters to a query, Windows (needs `poll` on pipes), memory limits on systems
+without `/proc` (there the size of a single value is limited, not the sum), engines other than SQLite.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ Not covered here: check constraints and indexes (they stand in `create_sql`), en
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -137,24 +138,36 @@ class _Reader:
             }
         except DatabaseError:  # SQLite before 3.37 doesn't tell which they are
             shadows = set()
-        for name, sql in self.ask(
-            f"SELECT name, sql FROM sqlite_master WHERE type = '{kind}' ORDER BY rowid"
-        ):
-            if not name.lower().startswith("sqlite_") and name not in shadows:
-                yield Table(name, *self._columns(name, kind), create_sql=sql or "")
+        names = f"SELECT name, sql FROM sqlite_master WHERE type = '{kind}' ORDER BY rowid"
+        made = [
+            (name, sql or "")
+            for name, sql in self.ask(names)
+            if not name.lower().startswith("sqlite_") and name not in shadows
+        ]
+        found = self._columns(kind, [name for name, _ in made])
+        for name, sql in made:
+            # `hidden` is 1 for a virtual table's own arguments; generated columns (2, 3) are columns.
+            shown = [row[1:6] for row in found.get(name, []) if row[6] != 1]
+            columns = tuple(
+                Column(column, type_, bool(full), key > 0) for column, type_, full, _, key in shown
+            )
+            key = tuple(row[0] for row in sorted(shown, key=lambda row: row[4]) if row[4])
+            yield Table(name, columns, key, create_sql=sql)
 
-    def _columns(self, name: str, kind: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-        """Return a table's columns, and its primary key in the key's order."""
+    def _columns(self, kind: str, names: list[str]) -> dict[str, list[tuple[Any, ...]]]:
+        """Return the rows of `table_xinfo` by table; none for what SQLite can't make sense of."""
+        found: dict[str, list[tuple[Any, ...]]] = {}
         try:
-            found = self.ask(f"SELECT * FROM pragma_table_xinfo({_literal(name)})")
-        except DatabaseError:
-            if kind == "table":
-                raise
-            return (), ()  # a view on something that is gone; the rest of the database is sound
-        # `hidden` is 1 for a virtual table's own arguments; generated columns (2, 3) are columns.
-        shown = [row[1:6] for row in found if row[6] != 1]
-        columns = tuple(Column(column, type_, bool(full), key > 0) for column, type_, full, _, key in shown)
-        return columns, tuple(column for column, *_, key in sorted(shown, key=lambda row: row[4]) if key)
+            for name, *row in self.ask(
+                "SELECT m.name, x.* FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS x "
+                f"WHERE m.type = '{kind}' ORDER BY m.rowid, x.cid"
+            ):
+                found.setdefault(name, []).append(tuple(row))
+        except DatabaseError:  # one bad view, or a virtual table of an unknown extension: the rest is sound
+            for name in names:
+                with contextlib.suppress(DatabaseError):
+                    found[name] = self.ask(f"SELECT * FROM pragma_table_xinfo({_literal(name)})")
+        return found
 
     def foreign_keys(self) -> list[tuple[Any, ...]]:
         """Return (table, number of the key, position, column, table referred to, column referred to)."""
@@ -171,14 +184,15 @@ def _size_and_samples(reader: _Reader, table: Table, count: int) -> dict[str, An
     wanted = [column for column in table.columns if count > 0 and _is_sampled(column.type)]
     cuts = [f"substr({_quoted(column.name)}, 1, {SAMPLE_LENGTH + 1})" for column in wanted]
     counted = f"(SELECT count(*) FROM (SELECT 1 FROM {source} LIMIT {COUNTED_ROWS + 1}))"
+    scanned = SCANNED_ROWS if wanted else 1
     try:
-        size = reader.ask(f"SELECT {counted}")[0][0]
-        rows = reader.ask(f"SELECT {', '.join(cuts)} FROM {source} LIMIT {SCANNED_ROWS}") if cuts else []
+        rows = reader.ask(f"SELECT {', '.join([counted, *cuts])} FROM {source} LIMIT {scanned}")
     except DatabaseError as error:
         if "no such module" not in str(error):
             raise
         return {"rows": None}  # a virtual table of an extension: there, but can't be read from here
-    found = {column.name: _first_texts((row[i] for row in rows), count) for i, column in enumerate(wanted)}
+    found = {column.name: _first_texts((row[i] for row in rows), count) for i, column in enumerate(wanted, 1)}
+    size = rows[0][0] if rows else 0
     columns = tuple(replace(column, samples=found.get(column.name, ())) for column in table.columns)
     return {"rows": size if size <= COUNTED_ROWS else None, "columns": columns}
 

@@ -316,8 +316,8 @@ def _is_quiet_wal(path: str) -> bool:
     """Check that `path` is a readable SQLite file; return whether it is in WAL mode with an empty log.
 
     Such a file can be read as immutable: otherwise SQLite puts two files beside it, or fails where it can't.
-    Opening the file here is safe because the worker has no connection to it now: closing a file drops the locks
-    that a process has on it.
+    Opening the file here is safe because the worker has no connection to it now: closing a file drops the
+    locks that a process has on it.
     """
     try:
         found = os.stat(path)  # noqa: PTH116 - a Path costs more than the call, and this runs before every query
