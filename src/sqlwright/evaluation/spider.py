@@ -1,8 +1,10 @@
-"""Spider's official scores of predictions: execution accuracy, exact set match, hardness, per question and in all.
+"""Spider's official scores of predictions: execution accuracy, exact set match, hardness, per question and in
+all.
 
-The verdicts are those of the official scorer (test-suite evaluation), question by question. Where it would stop,
-hang or be written to by a prediction, the question gets a verdict with a reason: an empty prediction is wrong, a
-gold that fails is reported as `gold_failed`, a gold outside Spider's grammar has hardness `unknown` and no EM.
+The verdicts are those of the official scorer (test-suite evaluation), question by question. Where it would
+stop, hang or be written to by a prediction, the question gets a verdict with a reason: an empty prediction is
+wrong, a gold that fails is reported as `gold_failed`, a gold outside Spider's grammar has hardness `unknown`
+and no EM.
 
 Not covered: SQLWright's own forgiving comparison, intervals, comparison of runs.
 """
@@ -13,6 +15,7 @@ import difflib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -67,7 +70,8 @@ class SpiderResult:
         )
 
     def scores(self) -> dict[str, dict[str, tuple[int, int]]]:
-        """Return right and scored questions by metric (`ex`, `ex_keep_distinct`, `em`) and level (`all`, `easy`, …).
+        """Return right and scored questions by metric (`ex`, `ex_keep_distinct`, `em`) and level (`all`,
+        `easy`, …).
 
         Levels without questions are left out. Questions without a verdict of the metric don't count.
         """
@@ -105,9 +109,10 @@ def score_spider(
     """Return the official verdicts on (gold SQL, database, predicted SQL) triples, in their order.
 
     `databases` holds a folder per database with `NAME/NAME.sqlite`; all other SQLite files in it are used too
-    (test-suite accuracy). `tables` is Spider's `tables.json`, needed for EM; by default it is looked for beside
-    `databases`. `keep_distinct` and `plug_value` are the official switches: the first only chooses which of two
-    execution verdicts the table and the reasons tell. `progress` is called with questions done and in all.
+    (test-suite accuracy). `tables` is Spider's `tables.json`, needed for EM; by default it is looked for
+    beside `databases`. `keep_distinct` and `plug_value` are the official switches: the first only chooses
+    which of two execution verdicts the table and the reasons tell. `progress` is called with questions done
+    and in all.
 
     Raises:
         DataError: a database or `tables.json` is missing, unreadable, or doesn't fit the golds.
@@ -118,11 +123,10 @@ def score_spider(
         by_database.setdefault(question.database, []).append(number)
     files = {name: _files(databases, name) for name in by_database}
     keys = _key_maps(tables, databases, by_database) if "em" in metrics else {}
+    switches = _Switches(tuple(metrics), keep_distinct, plug_value)
     items: dict[int, SpiderItem] = {}
     for name, numbers in by_database.items():
-        scorer = _DatabaseScorer(
-            files[name], executor, keys.get(name, {}), tuple(metrics), keep_distinct, plug_value
-        )
+        scorer = _DatabaseScorer(files[name], executor, keys.get(name, {}), switches)
         asked = [questions[number] for number in numbers]
         items.update(zip(numbers, scorer.items(numbers, asked), strict=True))
         if progress:
@@ -157,6 +161,14 @@ class _Parsed(NamedTuple):
         return hardness(self.query) if self.query else "unknown"
 
 
+class _Switches(NamedTuple):
+    """What is asked for."""
+
+    metrics: tuple[Metric, ...]
+    keep_distinct: bool
+    plug_value: bool
+
+
 class _Match(NamedTuple):
     """EM's verdict on one question."""
 
@@ -166,59 +178,84 @@ class _Match(NamedTuple):
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class _DatabaseScorer:
     """Scores the questions of one database, so that only its golds' results are held."""
 
-    files: tuple[Path, ...]
-    executor: Executor
-    keys: Mapping[str, str]
-    metrics: tuple[Metric, ...]
-    keep_distinct: bool
-    plug_value: bool
+    def __init__(
+        self, files: Sequence[Path], executor: Executor, keys: Mapping[str, str], switches: _Switches
+    ) -> None:
+        self.files = files
+        self.executor = executor
+        self.keys = keys
+        self.switches = switches
+        self.schema = _read_schema(files[0], executor)
+        # Questions of one database often share a gold, and right predictions equal it.
+        self.parsed: dict[str, _Parsed] = {}
+        self.matches: dict[tuple[str, str], _Match] = {}
 
     def items(self, numbers: Sequence[int], questions: Sequence[SpiderPair]) -> list[SpiderItem]:
         """Return the verdicts on the questions with these places in the input."""
-        schema = _read_schema(self.files[0], self.executor)
-        executed: list[tuple[ExecutionVerdict, ExecutionVerdict]] | None = None
-        if "ex" in self.metrics:
-            removed = [prepare(q.gold, q.prediction, keep_distinct=False) for q in questions]
-            kept = [prepare(q.gold, q.prediction, keep_distinct=True) for q in questions]
-            verdicts = judge([*removed, *kept], self.files, self.executor, plug_value=self.plug_value)
-            executed = [(verdicts[one], verdicts[other]) for one, other in zip(removed, kept, strict=True)]
-        items: list[SpiderItem] = []
-        for place, (number, question) in enumerate(zip(numbers, questions, strict=True)):
-            gold = _parsed(question.gold, schema)
-            match = self._match(question, gold, schema)
-            without, with_ = executed[place] if executed else (None, None)
-            told = with_ if self.keep_distinct else without
-            items.append(
-                SpiderItem(
-                    index=number,
-                    database=question.database,
-                    hardness=gold.hardness,
-                    ex=without.correct if without else None,
-                    ex_keep_distinct=with_.correct if with_ else None,
-                    em=match.correct,
-                    partial=match.partial,
-                    reason=told.reason if told else "",
-                    detail=told.detail if told else "",
-                    em_reason=match.reason,
-                    em_detail=match.detail,
-                    gold=question.gold,
-                    prediction=question.prediction,
-                    session=question.session,
-                    turn=question.turn,
-                )
-            )
-        return items
+        with ThreadPoolExecutor(1) as beside:
+            executing = beside.submit(self._executed, questions)
+            # Exact match is computed here while the executor's processes are at work.
+            matches = [self._match(question) for question in questions]
+            executed = executing.result()
+        return [
+            self._item(number, question, match, ways)
+            for number, question, match, ways in zip(numbers, questions, matches, executed, strict=True)
+        ]
 
-    def _match(self, question: SpiderPair, gold: _Parsed, schema: Schema) -> _Match:
-        if "em" not in self.metrics:
+    def _item(
+        self,
+        number: int,
+        question: SpiderPair,
+        match: _Match,
+        ways: tuple[ExecutionVerdict, ExecutionVerdict] | None,
+    ) -> SpiderItem:
+        removed, kept = ways or (None, None)
+        told = kept if self.switches.keep_distinct else removed
+        return SpiderItem(
+            index=number,
+            database=question.database,
+            hardness=self._parse(question.gold).hardness,
+            ex=removed.correct if removed else None,
+            ex_keep_distinct=kept.correct if kept else None,
+            em=match.correct,
+            partial=match.partial,
+            reason=told.reason if told else "",
+            detail=told.detail if told else "",
+            em_reason=match.reason,
+            em_detail=match.detail,
+            gold=question.gold,
+            prediction=question.prediction,
+            session=question.session,
+            turn=question.turn,
+        )
+
+    def _executed(
+        self, questions: Sequence[SpiderPair]
+    ) -> list[tuple[ExecutionVerdict, ExecutionVerdict] | None]:
+        """Return each question's verdicts with DISTINCT removed and kept; None where EX isn't asked for."""
+        if "ex" not in self.switches.metrics:
+            return [None] * len(questions)
+        removed = [prepare(one.gold, one.prediction, keep_distinct=False) for one in questions]
+        kept = [prepare(one.gold, one.prediction, keep_distinct=True) for one in questions]
+        verdicts = judge([*removed, *kept], self.files, self.executor, plug_value=self.switches.plug_value)
+        return [(verdicts[one], verdicts[other]) for one, other in zip(removed, kept, strict=True)]
+
+    def _match(self, question: SpiderPair) -> _Match:
+        key = question.gold, question.prediction
+        if key not in self.matches:
+            self.matches[key] = self._new_match(*key)
+        return self.matches[key]
+
+    def _new_match(self, gold_sql: str, predicted_sql: str) -> _Match:
+        if "em" not in self.switches.metrics:
             return _Match(None, {})
+        gold = self._parse(gold_sql)
         if gold.query is None:
             return _Match(None, {}, "gold_failed", f"the gold is outside Spider's grammar: {gold.message}")
-        predicted = _parsed(question.prediction, schema)
+        predicted = self._parse(predicted_sql)
         # As in the original, a prediction that can't be parsed is compared as an empty query.
         correct, partial = exact_match(predicted.query or EMPTY, gold.query, self.keys)
         if predicted.query is None:
@@ -227,6 +264,11 @@ class _DatabaseScorer:
             return _Match(correct, partial)
         wrong = [name for name, part in partial.items() if not part.correct] or ["tables"]
         return _Match(correct, partial, "different", f"differs in {', '.join(wrong)}")
+
+    def _parse(self, sql: str) -> _Parsed:
+        if sql not in self.parsed:
+            self.parsed[sql] = _parsed(sql, self.schema)
+        return self.parsed[sql]
 
 
 def _without_value_words(pair: SpiderPair) -> SpiderPair:

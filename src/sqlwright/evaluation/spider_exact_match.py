@@ -1,11 +1,12 @@
 """Spider's official exact set match (EM) of two parsed queries, with its ten partial components.
 
-Literals, the number of LIMIT, DISTINCT, join conditions and the order of the SELECT list and of conditions don't
-count; columns tied by foreign keys are the same column. Sub-queries in conditions, and those in FROM, are compared
-strictly; operands of INTERSECT, EXCEPT and UNION are compared as whole queries are.
+Literals, the number of LIMIT, DISTINCT, join conditions and the order of the SELECT list and of conditions
+don't count; columns tied by foreign keys are the same column. Sub-queries in conditions, and those in FROM,
+are compared strictly; operands of INTERSECT, EXCEPT and UNION are compared as whole queries are.
 
-Kept from the original: the keys of the outer query's tables hold inside set operands too, and the totals of the
-component `and/or` are given the wrong way round. Its crash on two sub-queries in FROM isn't: they compare as a bag.
+Kept from the original: the keys of the outer query's tables hold inside set operands too, and the totals of
+the component `and/or` are given the wrong way round. Its crash on two sub-queries in FROM isn't: they compare
+as a bag.
 
 Not covered: adding scores up (see `sqlwright.evaluation.spider_table`).
 """
@@ -74,8 +75,8 @@ def comparable(query: Query, keys: Mapping[str, str]) -> Query:
 def key_map(entry: Mapping[str, Any]) -> dict[str, str]:
     """Return, for each column in a foreign key, the first column of its group, both as `table.column`.
 
-    `entry` is a database's entry in `tables.json`. A key joins the first group that holds either of its columns;
-    groups that meet later aren't merged, and the later one wins.
+    `entry` is a database's entry in `tables.json`. A key joins the first group that holds either of its
+    columns; groups that meet later aren't merged, and the later one wins.
     """
     tables = entry["table_names_original"]
     names = [

@@ -1,11 +1,11 @@
 """Spider's official execution accuracy, and test-suite accuracy, of predictions on one database.
 
-A prediction is right if its result equals the gold's on every SQLite file of the database's folder: with the one
-file of Spider that is execution accuracy (EX), with the distilled databases test-suite accuracy (TS). Every query
-runs once per file; queries run in parallel and under the executor's limits.
+A prediction is right if its result equals the gold's on every SQLite file of the database's folder: with the
+one file of Spider that is execution accuracy (EX), with the distilled databases test-suite accuracy (TS).
+Every query runs once per file; queries run in parallel and under the executor's limits.
 
-Where the official scorer would stop or hang, or would let a prediction write to the database, there is a verdict
-with a reason instead.
+Where the official scorer would stop or hang, or would let a prediction write to the database, there is a
+verdict with a reason instead.
 
 Not covered: hardness and exact set match (see `sqlwright.evaluation.spider`); a comparison that forgives
 harmless differences.
@@ -69,8 +69,8 @@ def judge(
 ) -> dict[Pair, ExecutionVerdict]:
     """Return the verdict on each pair, by running both queries on every one of `files`.
 
-    With `plug_value`, a prediction is also right if it becomes so with the gold's literals in its slots; at most
-    `MOST_PLUGGED` such texts are tried. A wrong verdict is about the prediction as written.
+    With `plug_value`, a prediction is also right if it becomes so with the gold's literals in its slots; at
+    most `MOST_PLUGGED` such texts are tried. A wrong verdict is about the prediction as written.
     """
     golds: dict[tuple[Path, str], Outcome] = {}
     verdicts: dict[Pair, ExecutionVerdict] = {}

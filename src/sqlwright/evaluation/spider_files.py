@@ -1,10 +1,11 @@
 """The text files of Spider's official scorer: a gold file and a prediction file, line by line.
 
-A gold line is `SQL<TAB>database`, a prediction line is SQL; what follows a tab in it is ignored. Blank lines in the
-gold file separate sessions (dialogues of SParC and CoSQL). Byte order marks and any mixture of line ends are fine.
+A gold line is `SQL<TAB>database`, a prediction line is SQL; what follows a tab in it is ignored. Blank lines
+in the gold file separate sessions (dialogues of SParC and CoSQL). Byte order marks and any mixture of line
+ends are fine.
 
-The official scorer takes an empty prediction for the end of a session and then compares the wrong lines, or stops.
-Here the gold file alone says where sessions end: an empty line elsewhere is an empty prediction.
+The official scorer takes an empty prediction for the end of a session and then compares the wrong lines, or
+stops. Here the gold file alone says where sessions end: an empty line elsewhere is an empty prediction.
 
 Not covered: JSON formats of predictions.
 """
@@ -80,8 +81,8 @@ def read_gold_file(path: Path) -> list[SpiderGold]:
 def read_prediction_file(path: Path, golds: Sequence[SpiderGold]) -> list[str]:
     """Return one prediction per gold, in the golds' order; an empty line is an empty prediction.
 
-    With several sessions, the file has blank lines where the gold file has them, or at least as many sessions of
-    the same lengths.
+    With several sessions, the file has blank lines where the gold file has them, or at least as many sessions
+    of the same lengths.
 
     Raises:
         DataError: the file is missing or not text, or has a line too few or too many; the line is named.

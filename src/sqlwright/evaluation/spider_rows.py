@@ -1,15 +1,17 @@
 """Whether two query results are equal in the eyes of Spider's official scorer.
 
-Equal means: the same bag of rows (or the same list, where order matters) after some re-ordering of the columns.
-Values compare as in Python: 1 equals 1.0, '1' doesn't equal 1, NULL equals NULL, there is no tolerance. Two empty
-results are equal whatever their columns. The scorer first compares the rows with their values sorted by their
-*text*, so that a whole number and its float may sort apart and be told unequal; that is kept.
+Equal means: the same bag of rows (or the same list, where order matters) after some re-ordering of the
+columns. Values compare as in Python: 1 equals 1.0, '1' doesn't equal 1, NULL equals NULL, there is no
+tolerance. Two empty results are equal whatever their columns. The scorer first compares the rows with their
+values sorted by their *text*, so that a whole number and its float may sort apart and be told unequal; that
+is kept.
 
 The scorer tries up to n^n column orders. Here columns may only stand for columns with the same bag of values,
-columns that can be swapped are tried once, and a choice is dropped as soon as the columns chosen so far disagree:
-the same verdict in milliseconds.
+columns that can be swapped are tried once, and a choice is dropped as soon as the columns chosen so far
+disagree: the same verdict in milliseconds.
 
-Not covered: a lenient comparison (tolerance, extra columns); see the metric that SQLWright reports by default.
+Not covered: a lenient comparison (tolerance, extra columns); see the metric that SQLWright reports by
+default.
 """
 
 from __future__ import annotations

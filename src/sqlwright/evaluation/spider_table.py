@@ -1,7 +1,7 @@
 """The table that Spider's official scorer prints, from the verdicts on single questions.
 
-Kept from the original: a component that is never right on either side has an F1 of 1. The original's blank lines
-between the parts are left out.
+Kept from the original: a component that is never right on either side has an F1 of 1. The original's blank
+lines between the parts are left out.
 
 Not covered: intervals and other breakdowns (see `sqlwright.evaluation.statistics`).
 """
@@ -22,10 +22,10 @@ TURNS = ("turn 1", "turn 2", "turn 3", "turn 4", "turn > 4")
 class SpiderItem:
     """What the official metrics say about one question.
 
-    `ex` has DISTINCT removed from both queries, `ex_keep_distinct` not; `em` is None where the gold is outside
-    Spider's grammar, and each metric is None where it wasn't asked for. `reason` is the error class of a wrong
-    execution result, with `detail` for a reader; `em_reason` is `unparsable`, `different` or `gold_failed`.
-    `index` counts from 0; `session` and `turn` from 1, 0 outside of dialogues.
+    `ex` has DISTINCT removed from both queries, `ex_keep_distinct` not; `em` is None where the gold is
+    outside Spider's grammar, and each metric is None where it wasn't asked for. `reason` is the error class
+    of a wrong execution result, with `detail` for a reader; `em_reason` is `unparsable`, `different` or
+    `gold_failed`. `index` counts from 0; `session` and `turn` from 1, 0 outside of dialogues.
     """
 
     index: int

@@ -1,11 +1,11 @@
 """A lossless lexer: SQL text cut into pieces whose texts, joined, give the input back.
 
-It serves text work that must be right about strings and comments: dropping DISTINCT, cutting the first statement
-out of several, finding literals, pulling SQL out of a model's answer. Where it splits words and numbers follows
-sqlparse, because Spider's official scorer is built on it.
+It serves text work that must be right about strings and comments: dropping DISTINCT, cutting the first
+statement out of several, finding literals, pulling SQL out of a model's answer. Where it splits words and
+numbers follows sqlparse, because Spider's official scorer is built on it.
 
-Not covered: dialects, validity, structure. Unclosed quotes become single characters; an unclosed block comment
-runs to the end, as in SQLite.
+Not covered: dialects, validity, structure. Unclosed quotes become single characters; an unclosed block
+comment runs to the end, as in SQLite.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ _PIECE = re.compile(
     | (?P<newline>   \r\n | \r | \n )
     | (?P<space>     \s )
     | (?P<name>      `(?:``|[^`])*` | (?<![\w\])])\[[^\]\[]+\] )
+    | (?P<parameter> \? | %(?:\(\w+\))?s | (?<!\w)[$:?]\w+ )
     | (?P<number>    -?0x[\da-f]+ | -?\d+(?:\.\d+)?e-?\d+
-                   | -?(?:\d+\.\d*|\.\d+)(?![_a-z]) | -?\d+(?![\w.]) )
+                   | -?(?:\d+\.\d*|\.\d+)(?![_a-z]) | -?\d+(?![_a-z]) )
     | (?P<string>    '(?:''|\\'|[^'])*' )
     | (?P<quoted>    "(?:""|\\"|[^"])*" )
     | (?P<word>      \w[$\#\w]* )
@@ -29,6 +30,8 @@ _PIECE = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+# What a text must hold for `without_distinct` to change it.
+_MAY_CHANGE = re.compile(r";|distinct|go", re.IGNORECASE)
 
 
 class Piece(NamedTuple):
@@ -49,8 +52,8 @@ def lex(sql: str) -> list[Piece]:
 def first_statement(pieces: list[Piece]) -> list[Piece]:
     """Return the pieces up to and including the first semicolon that ends a statement.
 
-    A semicolon inside parentheses or a BEGIN block doesn't; the word GO does (all as in sqlparse, and END lowers
-    the level even without a BEGIN).
+    A semicolon inside parentheses or a BEGIN block doesn't; the word GO does (all as in sqlparse, and END
+    lowers the level even without a BEGIN).
     """
     level = 0
     in_block = False
@@ -80,6 +83,8 @@ def without_distinct(sql: str) -> str:
     This is what Spider's scorer does to both sides unless told to keep DISTINCT: inside COUNT too, and for a
     column of that name too.
     """
+    if not _MAY_CHANGE.search(sql):
+        return sql
     return "".join(text for _, text in first_statement(lex(sql)) if text.lower() != "distinct")
 
 

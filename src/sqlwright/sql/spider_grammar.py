@@ -1,12 +1,12 @@
 """Spider's official parser: SQL text and a schema in, a `Query` out.
 
-It accepts what the official parser accepts, wrong turns included, because hardness and exact set match are defined
-by it: aliases need AS and are global to the text, a name without a prefix belongs to the first table of the FROM
-clause that has it, an `or` after a column on the right-hand side is swallowed, text after the query is ignored.
-Where the official parser would stop the whole run, `SpiderSyntaxError` is raised.
+It accepts what the official parser accepts, wrong turns included, because hardness and exact set match are
+defined by it: aliases need AS and are global to the text, a name without a prefix belongs to the first table
+of the FROM clause that has it, an `or` after a column on the right-hand side is swallowed, text after the
+query is ignored. Where the official parser would stop the whole run, `SpiderSyntaxError` is raised.
 
-Not covered, as in the original: column aliases, outer joins, comma joins, IS NULL, EXISTS, CASE, functions and
-window functions. Reading the schema from a database is `sqlwright.evaluation.spider_databases`' work.
+Not covered, as in the original: column aliases, outer joins, comma joins, IS NULL, EXISTS, CASE, functions
+and window functions. Reading the schema from a database is `sqlwright.evaluation.spider_databases`' work.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A query as Spider's official scorer compares it: nested, hashable values without positions or texts.
 
-Equality of two `Query` values is the scorer's own strict equality of structures (used for sub-queries); the loose
-comparison of whole queries lives in `sqlwright.evaluation.spider_exact_match`.
+Equality of two `Query` values is the scorer's own strict equality of structures (used for sub-queries); the
+loose comparison of whole queries lives in `sqlwright.evaluation.spider_exact_match`.
 
 Not covered: anything outside Spider's grammar (see `sqlwright.sql.spider_grammar`).
 """
@@ -62,7 +62,8 @@ class Order(NamedTuple):
 class Query:
     """A SELECT statement. Condition lists alternate conditions and the words `and`/`or`.
 
-    `tables` holds table names and sub-queries in the order of the FROM clause; `limit` says whether there is one.
+    `tables` holds table names and sub-queries in the order of the FROM clause; `limit` says whether there is
+    one.
     """
 
     distinct: bool | None = False

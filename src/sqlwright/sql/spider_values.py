@@ -1,8 +1,8 @@
 """Predictions with the gold's literals in place of their own: Spider's scoring without value prediction.
 
-`--plug-value` of the official scorer finds the literals of the gold and of the prediction by the look of their
-words, and tries every assignment of the gold's literals to the prediction's slots. The finding is kept as it is:
-a number counts only where spaces set it apart, and a number found anywhere counts everywhere.
+`--plug-value` of the official scorer finds the literals of the gold and of the prediction by the look of
+their words, and tries every assignment of the gold's literals to the prediction's slots. The finding is kept
+as it is: a number counts only where spaces set it apart, and a number found anywhere counts everywhere.
 
 Not covered: which literal belongs to which column; every assignment is tried.
 """
@@ -26,7 +26,8 @@ _PREFIXED_STARS = re.compile(r"[tT][123]\.\*")
 def plugged(gold: str, prediction: str) -> Iterator[str]:
     """Yield the prediction with each assignment of the gold's literals to its slots, each text once.
 
-    A prediction without literals comes once, in lower case; nothing comes if it has some and the gold has none.
+    A prediction without literals comes once, in lower case; nothing comes if it has some and the gold has
+    none.
     """
     values = sorted(set(_words_and_values(gold)[1]))
     words, _ = _words_and_values(prediction)

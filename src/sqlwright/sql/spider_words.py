@@ -1,8 +1,8 @@
 """Words of a query as Spider's official parser sees them.
 
-That parser runs an English word tokeniser over SQL: operators are words only where spaces or brackets set them
-apart, so `age >= 5` is four characters away from `age >=5`, which no longer parses. The rules here are those of
-NLTK's word tokeniser as far as they can touch text without quotes, written anew and in linear time.
+That parser runs an English word tokeniser over SQL: operators are words only where spaces or brackets set
+them apart, so `age >= 5` is four characters away from `age >=5`, which no longer parses. The rules here are
+those of NLTK's word tokeniser as far as they can touch text without quotes, written anew and in linear time.
 
 Not covered: NLTK's cutting of the text into sentences first, which changes no query of the recorded scores.
 """
@@ -51,7 +51,7 @@ def spider_words(sql: str) -> list[str]:
 
 def english_words(text: str) -> list[str]:
     """Return the words of `text`, which holds no quotes of the kinds ' and ", split as English."""
-    text = _OPENING_QUOTES.sub(r" \1 ", text)
+    text = _OPENING_QUOTES.sub(r" \1 ", text).replace("``", " `` ")
     text = _split_final_stop(text)
     text = _COLON_OR_COMMA.sub(r" \1 \2", text)
     if text.endswith((":", ",")):
