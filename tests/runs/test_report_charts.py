@@ -62,6 +62,8 @@ def test_the_axis_encloses_all_values_and_a_long_curve_is_thinned() -> None:
     assert [line.kind for line in chart.lines] == ["raw", "after", "validation"]
     assert [y for y, _ in chart.y_ticks] == sorted((y for y, _ in chart.y_ticks), reverse=True)
     assert len(chart.hover) <= HOVER_POINTS and chart.hover[-1]["step"] == "20,000"
+    validated = [p for p in chart.hover if "validation loss" in dict(p["values"])]
+    assert len(validated) == 100 and validated[0]["step"] != chart.hover[0]["step"] == "1"
     assert chart.hover[-1]["values"] == [
         ("questions seen", "160,000"),
         ("training loss", "0.0101"),

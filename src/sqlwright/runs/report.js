@@ -145,7 +145,8 @@
     state.page = Math.min(state.page, pages);
     const first = printing ? 0 : (state.page - 1) * PAGE;
     const rows = shown.slice(first, printing ? PRINTED : first + PAGE);
-    byId("count").textContent = questions.length ? `${count(shown.length)} of ${count(questions.length)}` : "";
+    const cut = printing && rows.length < shown.length ? `, the first ${count(rows.length)} printed` : "";
+    byId("count").textContent = questions.length ? `${count(shown.length)} of ${count(questions.length)}${cut}` : "";
     if (!rows.length) {
       byId("table").replaceChildren(h("p", { class: "empty" }, questions.length ? "No question matches these filters." : "This page holds no questions."));
     } else {
@@ -183,7 +184,7 @@
     const button = h("button", { type: "button", class: "toggle " + (question.correct ? "is-right" : "is-wrong"), "aria-expanded": "false", "aria-label": `${question.correct ? "Right" : "Wrong"}${moved ? ", " + moved.slice(2) : ""}: ${question.question || question.id}` }, question.correct ? "✓ right" : "✕ wrong");
     const line = h("tr", { class: "row" },
       h("td", {}, button, moved ? h("span", { class: "moved muted" }, moved) : ""),
-      h("td", {}, h("div", { dir: "auto" }, question.question || ""), h("div", { class: "meta" }, h("bdi", {}, question.database || ""), question.hardness ? " · " + question.hardness : "")),
+      h("td", {}, h("div", { class: "ask", dir: "auto" }, question.question || ""), h("div", { class: "meta" }, h("bdi", {}, question.database || ""), question.hardness ? " · " + question.hardness : "")),
       h("td", {}, Sql.show(h("div", { class: "brief", dir: "ltr" }), gold)),
       h("td", {}, Sql.show(h("div", { class: "brief", dir: "ltr" }), prediction)),
       h("td", { class: "reason" }, (question.reason || "").replaceAll("_", " ")));
@@ -260,7 +261,7 @@
   function resultBox(title, result, odd) {
     if (!result) return h("div", {}, h("header", {}, h("h3", {}, title)), h("p", { class: "muted" }, "No result."));
     const body = result.rows.map((cells) => h("tr", { class: odd.has(cells) ? "odd" : undefined }, ...cells.map(cell)));
-    const table = h("table", {}, h("thead", {}, h("tr", {}, ...result.columns.map((name) => h("th", { scope: "col", dir: "auto" }, name)))), h("tbody", {}, ...body));
+    const table = h("table", {}, h("thead", {}, h("tr", {}, ...result.columns.map((name) => h("th", { scope: "col" }, h("div", { class: "cell", dir: "auto" }, name))))), h("tbody", {}, ...body));
     const total = result.total ?? result.rows.length;
     const many = `${count(total)}${result.truncated ? " or more" : ""} ${total === 1 && !result.truncated ? "row" : "rows"}`;
     const under = [total > result.rows.length || result.truncated ? `First ${count(result.rows.length)} of ${many}` : many];
@@ -270,9 +271,8 @@
   }
 
   function cell(value) {
-    if (value === null) return h("td", { class: "null" }, "NULL");
-    if (Array.isArray(value)) return h("td", { class: value[0] === "number" ? "number" : "bytes" }, value[1]);
-    return h("td", { dir: "auto" }, value);
+    const [kind, text] = value === null ? ["null", "NULL"] : Array.isArray(value) ? value : ["text", value];
+    return h("td", { class: kind }, h("div", { class: "cell", dir: kind === "text" ? "auto" : undefined }, text));
   }
 
   function goToQuestion() {
@@ -362,7 +362,10 @@
 
   function print(on) {
     printing = on;
-    for (const details of document.querySelectorAll("details")) details.open = on;
+    for (const details of document.querySelectorAll(on ? "details:not([open])" : "details.printed")) {
+      details.open = on;
+      details.classList.toggle("printed", on);
+    }
     draw();
   }
 

@@ -176,7 +176,7 @@ def loss_chart(losses: Sequence[LossPoint]) -> LossChart | None:
         x_ticks=tuple((place(x, y_low)[0], f"{x:,.0f}") for x in _steps(x_low, x_high)),
         y_ticks=tuple((place(x_low, y)[1], f"{y:.4g}") for y in y_ticks),
         summary=_summary(training, validation),
-        hover=[_hover(point, place) for point in _thin(list(losses), HOVER_POINTS) if _finite(point.step)],
+        hover=[_hover(point, place) for point in _worth_showing(losses)],
     )
 
 
@@ -201,6 +201,16 @@ def _hover(point: LossPoint, place: Any) -> dict[str, Any]:
         if value is not None and _finite(value)
     ]
     return values
+
+
+def _worth_showing(losses: Sequence[LossPoint]) -> list[LossPoint]:
+    """Return the points to hover over, in order: all, or an even choice and those with validation."""
+    points = [point for point in losses if _finite(point.step)]
+    if len(points) <= HOVER_POINTS:
+        return points
+    validated = _thin([i for i, point in enumerate(points) if point.validation_loss is not None], 100)
+    kept = {*validated, *_thin(list(range(len(points))), HOVER_POINTS - 100)}
+    return [points[index] for index in sorted(kept)]
 
 
 def _summary(training: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]) -> str:

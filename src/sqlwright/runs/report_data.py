@@ -127,7 +127,7 @@ def _preview(result: ResultPreview | None) -> dict[str, Any] | None:
     return {
         "columns": [_clip(name, MAX_CELL) for name in result.columns[:MAX_COLUMNS]],
         "rows": [[_cell(value) for value in row[:MAX_COLUMNS]] for row in result.rows[:MAX_ROWS]],
-        "total": result.total,
+        "total": result.total if isinstance(result.total, int) else None,
         "truncated": bool(result.truncated),
         "hidden": max(0, width - MAX_COLUMNS),
     }

@@ -68,7 +68,7 @@ def render(page: ReportPage) -> str:
         style_hash=_content_hash(style),
         script_hash=_content_hash(script),
         data=Markup(payload(page, losses.hover if losses else [])),
-        metric_title=page.metric_titles.get(metric, metric) or "correct",
+        metric_title=page.metric_titles.get(metric, metric) or "Right answers",
         sets=sets,
         headline=[bar(one.label, series, one.report.overall) for series, one in sets],
         metrics=_metric_rows(page),
