@@ -1,0 +1,64 @@
+"""The tokenizer of a GGUF file, through transformers, kept beside the file so that it is converted only once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sqlwright.models.gguf_file import read_header
+from sqlwright.prompts import ChatTemplate
+
+
+def load_tokenizer(path: Path) -> Any:
+    """Return the transformers tokenizer of the GGUF file; the first call converts (15 s), later ones read a copy.
+
+    The copy is a folder `NAME.tokenizer-KEY` beside the file, or in the temporary folder where that can't be written;
+    KEY depends on the vocabulary, so another file of the same name never meets it.
+    """
+    from transformers import AutoTokenizer
+
+    header = read_header(path)
+    digest = hashlib.sha256("\n".join(header.metadata.get("tokenizer.ggml.tokens", [])).encode())
+    digest.update("\n".join(header.metadata.get("tokenizer.ggml.merges", [])).encode())
+    name = f"{path.stem}.tokenizer-{digest.hexdigest()[:12]}"
+    for folder in (path.parent / name, Path(tempfile.gettempdir()) / f"sqlwright-{name}"):
+        if (folder / "tokenizer.json").is_file():
+            return AutoTokenizer.from_pretrained(str(folder))
+    tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    for folder in (path.parent, Path(tempfile.gettempdir())):
+        target = folder / (name if folder == path.parent else f"sqlwright-{name}")
+        try:
+            aside = Path(tempfile.mkdtemp(dir=folder))
+        except OSError:
+            continue
+        tokenizer.save_pretrained(str(aside))
+        with contextlib.suppress(OSError):  # another process was faster
+            aside.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
+        break
+    return tokenizer
+
+
+def chat_template(path: Path) -> ChatTemplate:
+    """Return the chat template of the GGUF file with its special tokens; needs no transformers.
+
+    A file without one gets the plain ChatML form, which most open models know.
+    """
+    metadata = read_header(path).metadata
+    tokens = metadata.get("tokenizer.ggml.tokens", [])
+
+    def token(key: str) -> str:
+        number = metadata.get(f"tokenizer.ggml.{key}_token_id")
+        return tokens[number] if number is not None and number < len(tokens) else ""
+
+    return ChatTemplate(metadata.get("tokenizer.chat_template") or _CHATML, token("bos"), token("eos"))
+
+
+_CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)

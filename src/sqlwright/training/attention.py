@@ -1,0 +1,126 @@
+"""Attention for shared-schema packs, as an attention function of transformers.
+
+Queries of a prefix attend causally to the prefix; queries of a branch to the whole prefix and causally to their own
+branch. All branches of a group are computed side by side as a padded batch, so no T × T mask is ever built: work and
+memory grow with k·L·(P + L), not with (P + k·L)². Padding exists inside this function only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from sqlwright.training.packing import Group
+
+NAME = "sqlwright_shared_prefix"
+
+
+def use_shared_prefix_attention(model: Any) -> None:
+    """Make the transformers `model` run packs: call it with `groups=` of a `Pack` from then on."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(NAME, shared_prefix_attention)
+    AttentionMaskInterface.register(NAME, lambda *_args, **_kwargs: None)
+    model.set_attn_implementation(NAME)
+
+
+def shared_prefix_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    groups: Sequence[Group] = (),
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Return the attention output [1, T, H, D] for queries [1, H, T, D], keys and values [1, H_kv, T, D].
+
+    `groups` says how the T positions are divided (see `Pack`); they must cover all of them in order.
+    """
+    outputs = []
+    for group in groups:
+        end = group.start + group.prefix
+        prefix = slice(group.start, end)
+        # The head dimension of keys is folded into the query length: no copies of keys for grouped queries.
+        outputs.append(_prefix_part(query[:, :, prefix], key[:, :, prefix], value[:, :, prefix], scaling))
+        if group.branches:
+            whole = slice(end, end + sum(group.branches))
+            own = (query[0, :, whole], key[0, :, whole], value[0, :, whole])
+            outputs.append(_branch_part(*own, key[0, :, prefix], value[0, :, prefix], group.branches, scaling))
+    return torch.cat(outputs, dim=1), None
+
+
+def _prefix_part(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float | None) -> torch.Tensor:
+    repeat = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
+    return scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling).transpose(1, 2)
+
+
+def _branch_part(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    prefix_k: torch.Tensor,
+    prefix_v: torch.Tensor,
+    lengths: tuple[int, ...],
+    scaling: float | None,
+) -> torch.Tensor:
+    """Return [1, N, H, D] for queries [H, N, D] of all branches, N = sum of lengths; prefix keys are [H_kv, P, D]."""
+    heads, kv_heads, size = q.shape[0], k.shape[0], q.shape[2]
+    count, longest, shared = len(lengths), max(lengths), prefix_k.shape[1]
+    index = _padding_index(lengths, longest).to(q.device)
+    q_padded = _Spread.apply(q.transpose(0, 1), index, count * longest)
+    k_padded = _Spread.apply(k.transpose(0, 1), index, count * longest)
+    v_padded = _Spread.apply(v.transpose(0, 1), index, count * longest)
+    repeat = heads // kv_heads
+    # [k·L, H, D] → [k, H_kv, repeat·L, D]
+    queries = q_padded.view(count, longest, kv_heads, repeat, size).permute(0, 2, 3, 1, 4)
+    queries = queries.reshape(count, kv_heads, repeat * longest, size)
+    own_k = k_padded.view(count, longest, kv_heads, size).transpose(1, 2)
+    own_v = v_padded.view(count, longest, kv_heads, size).transpose(1, 2)
+    keys = torch.cat([prefix_k.expand(count, -1, -1, -1), own_k], dim=2)
+    values = torch.cat([prefix_v.expand(count, -1, -1, -1), own_v], dim=2)
+    causal = torch.ones(longest, longest, dtype=torch.bool, device=q.device).tril()
+    mask = torch.cat([causal.new_ones(longest, shared), causal], dim=1).repeat(repeat, 1)
+    out = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scaling)
+    out = out.view(count, kv_heads, repeat, longest, size).permute(0, 3, 1, 2, 4)
+    return _Collect.apply(out.reshape(count * longest, heads, size), index)[None]
+
+
+def _padding_index(lengths: tuple[int, ...], longest: int) -> torch.Tensor:
+    """Return [N]: the row in the padded batch [k·L] of each of the N tokens."""
+    return torch.cat([torch.arange(length) + number * longest for number, length in enumerate(lengths)])
+
+
+class _Spread(torch.autograd.Function):
+    """Rows to their places in a larger zero tensor. Places are distinct, so the gradient is a plain gather."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
+        ctx.save_for_backward(index)
+        return rows.new_zeros(size, *rows.shape[1:]).index_copy_(0, index, rows)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (index,) = ctx.saved_tensors
+        return grads[0].index_select(0, index), None, None
+
+
+class _Collect(torch.autograd.Function):
+    """The inverse of `_Spread`: rows back from their places; the padding gets a zero gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(index)
+        ctx.size = rows.shape[0]
+        return rows.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (index,) = ctx.saved_tensors
+        grad = grads[0]
+        return grad.new_zeros(ctx.size, *grad.shape[1:]).index_copy_(0, index, grad), None

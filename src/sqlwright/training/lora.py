@@ -1,0 +1,104 @@
+"""LoRA through PEFT, with a forward and backward that touch the large activations once.
+
+PEFT makes the matrices, names them and reads and writes the adapter folder; `LoraLinear` replaces only the arithmetic:
+`y = x Wᵀ + b`, then `(x Aᵀ) Bᵀ · scale` is added in place, and the same in the gradient. Results are PEFT's own.
+"""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import linear
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
+TARGETS = {"all-linear": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP}
+
+
+class LoraLinear(torch.autograd.Function):
+    """A frozen linear layer with a low-rank update, `x` [..., in] to [..., out]; gradients for x, A and B."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        scale: float,
+    ) -> torch.Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        y = linear(flat, weight, bias)
+        low = flat @ a.to(x.dtype).T
+        y.addmm_(low, b.to(x.dtype).T, alpha=scale)
+        ctx.save_for_backward(flat, weight, a, b, low)
+        ctx.scale = scale
+        return y.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, weight, a, b, low = ctx.saved_tensors
+        shape = grads[0].shape
+        grad = grads[0].reshape(-1, shape[-1])
+        grad_low = (grad @ b.to(grad.dtype)) * ctx.scale
+        grad_b = (grad.T @ low).to(b.dtype) * ctx.scale
+        grad_a = (grad_low.T @ x).to(a.dtype)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = torch.addmm(grad_low @ a.to(grad.dtype), grad, weight).view(*shape[:-1], -1)
+        return grad_x, None, None, grad_a, grad_b, None
+
+
+def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int) -> Any:
+    """Return `model` as a PEFT model with fresh LoRA matrices (float32; A drawn by `seed`, B zero)."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(TARGETS[targets]), task_type="CAUSAL_LM")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        wrapped = get_peft_model(model, config, autocast_adapter_dtype=True)
+    use_fast_lora(wrapped)
+    return wrapped
+
+
+def read_lora(model: Any, folder: Path) -> Any:
+    """Return `model` as a PEFT model with the adapter of `folder` (safetensors only), frozen."""
+    from peft import PeftModel
+
+    wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=False, use_safetensors=True)
+    use_fast_lora(wrapped)
+    return wrapped.eval()
+
+
+def use_fast_lora(model: Any) -> None:
+    """Give every plain LoRA linear layer of a PEFT model the arithmetic of `LoraLinear`."""
+    from peft.tuners.lora import Linear
+
+    for module in model.modules():
+        if isinstance(module, Linear):
+            name = module.active_adapters[0]
+            plain = len(module.active_adapters) == 1 and not module.use_dora.get(name, False)
+            if plain and isinstance(module.lora_dropout[name], torch.nn.Identity):
+                module.forward = types.MethodType(_forward, module)
+
+
+def trainable(model: Any) -> dict[str, torch.Tensor]:
+    """Return the parameters that learn, by name, in a stable order."""
+    return {name: weight for name, weight in sorted(model.named_parameters()) if weight.requires_grad}
+
+
+def _forward(self: Any, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    name = self.active_adapters[0]
+    result: torch.Tensor = LoraLinear.apply(  # type: ignore[no-untyped-call]
+        x,
+        self.base_layer.weight,
+        self.base_layer.bias,
+        self.lora_A[name].weight,
+        self.lora_B[name].weight,
+        self.scaling[name],
+    )
+    return result
