@@ -154,6 +154,10 @@ class Executor:
             self._busy.add(worker)
             if batch is not None:
                 batch.workers.add(worker)
+            late = self._closed or (batch is not None and batch.stopped)
+        if late:  # it was started while the others were being stopped
+            self._put(worker, batch, False)
+            raise DatabaseError("This Executor was closed while a query waited for its worker.")
         return worker
 
     def _put(self, worker: _Worker, batch: _Batch | None, keep: bool) -> None:
@@ -301,13 +305,15 @@ def _gate(sql: str, limits: Limits) -> Outcome | None:
 
 
 def _outcome(answer: bytes, seconds: float) -> tuple[Outcome, bool]:
-    head_bytes, _, rows_bytes = answer.partition(b"\n")
-    head = json.loads(head_bytes)
-    rows = [] if rows_bytes == b"[]" else json.loads(rows_bytes, object_hook=_from_base64)
+    first, *lines = answer.splitlines()
+    head = json.loads(first)
+    rows: list[tuple[Any, ...]] = []
+    for line in lines:
+        rows += map(tuple, json.loads(line, object_hook=_from_base64))
     outcome = Outcome(
         status=head["status"],
         columns=tuple(head["columns"]),
-        rows=list(map(tuple, rows)),
+        rows=rows,
         truncated=head["truncated"],
         seconds=head.get("seconds", seconds),
         message=head.get("message", ""),

@@ -97,11 +97,11 @@ def sample_values(database: Path | str, per_column: int = 2) -> dict[str, dict[s
     Raises:
         DatabaseError: as `describe`.
     """
-    schema = describe(database, samples=per_column)
-    return {
+    found = {
         table.name: {column.name: column.samples for column in table.columns if column.samples}
-        for table in schema.tables
+        for table in describe(database, samples=per_column).tables
     }
+    return {table: columns for table, columns in found.items() if columns}
 
 
 _own: list[Executor] = []
@@ -182,7 +182,7 @@ def _size_and_samples(reader: _Reader, table: Table, count: int) -> dict[str, An
     """Return the fields `rows` and `columns` of a table, filled by reading it."""
     source = _quoted(table.name)
     wanted = [column for column in table.columns if count > 0 and _is_sampled(column.type)]
-    cuts = [f"substr({_quoted(column.name)}, 1, {SAMPLE_LENGTH + 1})" for column in wanted]
+    cuts = [_cut(_quoted(column.name)) for column in wanted]
     counted = f"(SELECT count(*) FROM (SELECT 1 FROM {source} LIMIT {COUNTED_ROWS + 1}))"
     scanned = SCANNED_ROWS if wanted else 1
     try:
@@ -195,6 +195,10 @@ def _size_and_samples(reader: _Reader, table: Table, count: int) -> dict[str, An
     size = rows[0][0] if rows else 0
     columns = tuple(replace(column, samples=found.get(column.name, ())) for column in table.columns)
     return {"rows": size if size <= COUNTED_ROWS else None, "columns": columns}
+
+
+def _cut(name: str) -> str:
+    return f"CASE typeof({name}) WHEN 'text' THEN substr({name}, 1, {SAMPLE_LENGTH + 1}) END"
 
 
 def _first_texts(values: Iterator[object], count: int) -> tuple[str, ...]:

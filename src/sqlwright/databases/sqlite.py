@@ -90,10 +90,10 @@ def connect(path: str, patience: float) -> sqlite3.Connection:
 
 
 def run(path: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Return how one query ended, and its rows as pieces of a JSON array.
+    """Return how one query ended, and its rows as lines of JSON.
 
-    The first item has the fields of `Outcome` except `rows`. The pieces, joined with commas and put in square
-    brackets, are the array of rows; bytes are written as `{"b": base64}`.
+    The first item has the fields of `Outcome` except `rows`. Each line is an array of some rows and ends in a
+    line feed; bytes are written as `{"b": base64}`.
 
     Raises:
         MemoryError: the worker's memory limit was reached.
@@ -175,21 +175,20 @@ def _fetch(cursor: sqlite3.Cursor, limits: dict[str, Any]) -> tuple[list[bytes],
         if len(piece) > bytes_left:
             pieces += _rows_within(rows, bytes_left)
             return pieces, True
-        if piece:
-            pieces.append(piece)
+        pieces.append(piece)
         if more:
             return pieces, True
         bytes_left -= len(piece)
         rows_left -= len(rows)
         # Few rows at a time while rows are wide, so that a batch of huge values stays within the memory.
-        count = max(1, min(1024, 2 * count, 1_000_000 // (len(piece) // len(rows) + 1)))
+        count = max(1, min(1024, 2 * count, 1_000_000 // (len(piece) // max(1, len(rows)) + 1)))
 
 
 def _rows_within(rows: list[Any], room: int) -> list[bytes]:
     pieces: list[bytes] = []
     for row in rows:
         piece = _encode([row])
-        room -= len(piece) + 1
+        room -= len(piece)
         if room < 0:
             break
         pieces.append(piece)
@@ -197,7 +196,7 @@ def _rows_within(rows: list[Any], room: int) -> list[bytes]:
 
 
 def _encode(rows: list[Any]) -> bytes:
-    return json.dumps(rows, separators=(",", ":"), default=_blob)[1:-1].encode("ascii")
+    return json.dumps(rows, separators=(",", ":"), default=_blob).encode("ascii") + b"\n"
 
 
 def _blob(value: Any) -> dict[str, str]:

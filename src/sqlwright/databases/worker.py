@@ -2,8 +2,8 @@
 
 It is started by path with `python -I -S`, imports the standard library only and loads its engine by path, so
 that it starts in some 40 milliseconds and stays small. A frame, in both directions, is a length of 4 bytes,
-most significant first, and so many bytes. A request is a JSON object (database, sql, limits); an answer is a
-JSON object, a line feed, and the JSON array of rows. Nothing in an answer can make the parent run code.
+most significant first, and so many bytes. A request is a JSON object (database, sql, limits); an answer is
+lines of JSON: an object, then arrays of rows. Nothing in an answer can make the parent run code.
 
 Not covered here: the wall clock. The parent kills a worker that overruns; the alarm below is the second line,
 for the case that the parent itself is stopped.
@@ -32,7 +32,7 @@ ALARM_AFTER = 1.0
 RETIRE_ABOVE = 48 * 1024 * 1024
 NO_MEMORY = (
     b'{"status":"memory_limit","columns":[],"truncated":false,"error_class":"memory_limit","retire":true,'
-    b'"message":"the query needs more memory than its limit."}\n[]'
+    b'"message":"the query needs more memory than its limit."}\n'
 )
 
 
@@ -44,7 +44,7 @@ def main(engine_path: str) -> None:
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
     _give_up_rights()
     base = _address_space()
-    _write(b"ready")
+    _write([b"ready"])
     while True:
         request = json.loads(_read(int.from_bytes(_read(4), "big")))
         limits = request["limits"]
@@ -56,14 +56,13 @@ def main(engine_path: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _answer(engine: Any, request: dict[str, Any], base: int) -> bytes:
+def _answer(engine: Any, request: dict[str, Any], base: int) -> list[bytes]:
     try:
         head, pieces = engine.run(request["database"], request["sql"], request["limits"])
         head["retire"] = base > 0 and _address_space() - base > RETIRE_ABOVE
-        rows = b",".join(pieces)
-        return json.dumps(head).encode("ascii") + b"\n[" + rows + b"]"
+        return [json.dumps(head).encode("ascii") + b"\n", *pieces]
     except MemoryError:
-        return NO_MEMORY
+        return [NO_MEMORY]
 
 
 def _load(path: str) -> ModuleType:
@@ -119,10 +118,12 @@ def _read(size: int) -> bytes:
     return b"".join(chunks)
 
 
-def _write(payload: bytes) -> None:
-    view = memoryview(len(payload).to_bytes(4, "big") + payload)
-    while view:
-        view = view[os.write(1, view) :]
+def _write(pieces: list[bytes]) -> None:
+    size = sum(map(len, pieces))
+    for piece in (size.to_bytes(4, "big"), *pieces):
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(1, view) :]
 
 
 if __name__ == "__main__":
