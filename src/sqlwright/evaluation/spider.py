@@ -322,8 +322,8 @@ def _key_maps(tables: Path | None, databases: Path, names: Mapping[str, Any]) ->
         found = {entry["db_id"]: key_map(entry) for entry in entries if entry["db_id"] in names}
     except OSError:
         raise DataError(
-            f"{path}: expected Spider's tables.json, which exact match (EM) needs for foreign keys, found no such "
-            "file. Give it with --tables, or score execution only."
+            f"{path}: expected Spider's tables.json, which exact match (EM) needs for foreign keys, found no "
+            "such file. Give it with --tables, or score execution only."
         ) from None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise DataError(f"{path}: expected Spider's tables.json, found something else ({error!r}).") from None

@@ -65,7 +65,7 @@ def read_gold_file(path: Path) -> list[SpiderGold]:
         if not line.strip():
             session, turn = session + (turn > 0), 0
             continue
-        sql, tab, database = (part.strip() for part in line.strip().rpartition("\t"))
+        sql, _, database = (part.strip() for part in line.strip().rpartition("\t"))
         if not sql or not database or any(character in database for character in " ;/\\"):
             raise DataError(
                 f"{path}:{number}: expected a line `SQL<TAB>database`, found {_shown(line)}. "
@@ -96,16 +96,16 @@ def read_prediction_file(path: Path, golds: Sequence[SpiderGold]) -> list[str]:
             del lines[0]
     while len(lines) > len(golds) and not lines[-1]:
         del lines[-1]
-    if len(lines) != len(golds):
-        gold = golds[min(len(lines), len(golds) - 1)]
+    if len(lines) < len(golds):
         raise DataError(
-            f"{path}:{min(len(lines), len(golds)) + 1}: expected {len(golds):,} lines, one prediction for each gold, "
-            f"found {len(lines):,}"
-            + (
-                f"; the first gold without one is line {gold.line}. Write an empty line for a missing prediction."
-                if len(lines) < len(golds)
-                else f"; the first line too many is {_shown(lines[len(golds)])}."
-            )
+            f"{path}:{len(lines) + 1}: expected {len(golds):,} lines, one prediction for each gold, found "
+            f"{len(lines):,}; the first gold without one is on line {golds[len(lines)].line}. "
+            "Write an empty line for a missing prediction."
+        )
+    if len(lines) > len(golds):
+        raise DataError(
+            f"{path}:{len(golds) + 1}: expected {len(golds):,} lines, one prediction for each gold, found "
+            f"{len(lines):,}; the first line too many is {_shown(lines[len(golds)])}."
         )
     return lines
 
@@ -134,7 +134,7 @@ def _by_session(path: Path, lines: list[str], golds: Sequence[SpiderGold]) -> li
             where = session[0][0] if session else len(lines) + 1
             raise DataError(
                 f"{path}:{where}: expected session {number} with {turns} predictions, found {len(session)}. "
-                "Put blank lines exactly where the gold file has them; write `SELECT 1` for a missing prediction."
+                "Put blank lines exactly where the gold file has them, and `SELECT 1` for a missing prediction."
             )
     if len(found) > len(wanted):
         extra = found[len(wanted)][0][0]
@@ -159,7 +159,7 @@ def _lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path}:{line}: expected UTF-8 text, found the byte 0x{raw[error.start]:02x}. Save the file as UTF-8."
+            f"{path}:{line}: expected UTF-8 text, found the byte 0x{raw[error.start]:02x}. Save it as UTF-8."
         ) from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if lines[-1] == "":

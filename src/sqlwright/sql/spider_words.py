@@ -24,7 +24,7 @@ _AFTER_FINAL_STOP = "])}>\"'»”’ \t\n\r\f\v"
 
 
 class SpiderSyntaxError(ValueError):
-    """The query is outside the grammar of Spider's official parser; the message says what stood in the way."""
+    """The query is outside the grammar of Spider's official parser; the message says why."""
 
 
 def spider_words(sql: str) -> list[str]:
