@@ -39,7 +39,7 @@ class ModelSettings(_Section):
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="Number format of the frozen weights in training; `auto` measures which one is faster here.",
+        description="Number format of the frozen weights in training; `auto` takes bfloat16 where the hardware has it.",
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="CPU threads for training and prediction; 0 takes the physical cores at hand."

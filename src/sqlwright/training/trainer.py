@@ -1,0 +1,242 @@
+"""The training loop: LoRA on packed questions, with checkpoints that continue to the very same weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sqlwright.recipe import TrainSettings
+from sqlwright.training import checkpoint
+from sqlwright.training.attention import use_shared_prefix_attention
+from sqlwright.training.device import Stopper, peak_memory_mb
+from sqlwright.training.lora import add_lora, trainable
+from sqlwright.training.loss import pack_loss
+from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All optimizer steps of a training run, each a list of groups; `name` is a hash of everything in it."""
+
+    steps: tuple[tuple[list[Encoded], ...], ...]
+    validation: tuple[list[Encoded], ...]
+    name: str
+
+    @property
+    def questions(self) -> int:
+        """Questions over all steps, with repetition."""
+        return sum(len(group) for step in self.steps for group in step)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that pass through the model over all steps, prefixes counted once per group."""
+        return sum(_size(group) for step in self.steps for group in step)
+
+
+@dataclass(slots=True)
+class TrainResult:
+    """What a training run came to. `seconds` counts all sessions; losses are per target token, natural log."""
+
+    model: Any
+    steps: int
+    questions: int
+    seconds: float
+    losses: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+
+
+def make_plan(
+    questions: Sequence[Encoded], validation: Sequence[Encoded], settings: TrainSettings, seed: int
+) -> Plan:
+    """Return the steps of `settings.epochs` passes; every pass draws anew which questions share a sequence."""
+    steps: list[list[list[Encoded]]] = []
+    size, tokens = settings.questions_per_sequence, settings.tokens_per_batch
+    for epoch in range(math.ceil(settings.epochs)):
+        groups = deal_groups(questions, size, tokens, seed * 100_003 + epoch)
+        dealt = deal_steps(groups, settings.questions_per_step)
+        share = min(1.0, settings.epochs - epoch)
+        steps += dealt[: math.ceil(share * len(dealt))]
+    held_out = deal_groups(validation, size, tokens, seed) if validation else []
+    digest = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), seed]).encode())
+    for group in [group for step in steps for group in step] + held_out:
+        digest.update(repr([(question.prefix, question.branch) for question in group]).encode())
+    return Plan(tuple(map(tuple, steps)), tuple(held_out), digest.hexdigest()[:16])
+
+
+def train(
+    model: Any,
+    plan: Plan,
+    settings: TrainSettings,
+    *,
+    seed: int,
+    folder: Path,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> TrainResult:
+    """Return the model with its LoRA matrices trained over all steps of the plan.
+
+    Continues from the newest checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step. The
+    result is the same, bit for bit on the CPU, however often the process was stopped in between. Ctrl-C and SIGTERM
+    finish the step, write a checkpoint and raise `KeyboardInterrupt` or `SystemExit(143)`.
+    """
+    use_shared_prefix_attention(model)
+    wrapped = add_lora(model, settings.rank, settings.alpha, settings.targets, seed)
+    run = _Run(wrapped, plan, settings, folder, say)
+    run.restore()
+    total = plan.questions
+    with Stopper() as stopper:
+        if run.step == 0 and plan.validation:
+            run.validate()
+        while run.step < len(plan.steps):
+            metrics = run.take_step()
+            if progress:
+                progress(run.questions, total, f"loss {metrics['loss']:.3f}")
+            last = run.step == len(plan.steps)
+            due = settings.validate_every and run.step % settings.validate_every == 0
+            if plan.validation and (last or due):
+                run.validate()
+            if last or stopper.asked or run.step % settings.checkpoint_every == 0:
+                run.save()
+            if stopper.asked and not last:
+                say(f"Stopped after step {run.step} of {len(plan.steps)}; the checkpoint is written.")
+                stopper.leave()
+    losses = [line["loss"] for line in run.lines if "loss" in line]
+    held_out = [line["validation_loss"] for line in run.lines if "validation_loss" in line]
+    return TrainResult(wrapped, run.step, run.questions, run.seconds, losses, held_out)
+
+
+def mean_loss(model: Any, groups: Sequence[list[Encoded]], tokens: int) -> float:
+    """Return the loss per target token over the groups, without gradients."""
+    device = next(model.parameters()).device
+    total = 0.0
+    count = 0
+    with torch.no_grad():
+        for batch in deal_packs(groups, tokens):
+            total += float(pack_loss(model, batch.to(device)))
+            count += len(batch.labels)
+    return total / max(count, 1)
+
+
+class _Run:
+    """The state of a training run between steps."""
+
+    def __init__(
+        self, model: Any, plan: Plan, settings: TrainSettings, folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self.model, self.plan, self.settings, self.folder, self.say = model, plan, settings, folder, say
+        self.weights = trainable(model)
+        self.device = next(iter(self.weights.values())).device
+        self.optimizer = torch.optim.AdamW(
+            list(self.weights.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.step = self.questions = 0
+        self.seconds = 0.0
+        self.lines: list[dict[str, Any]] = []
+
+    def restore(self) -> None:
+        """Go on from the newest checkpoint, if there is one; metrics after it are dropped."""
+        state = checkpoint.newest(self.folder / "checkpoints", self.plan.name, self.say)
+        path = self.folder / "metrics.jsonl"
+        if state:
+            with torch.no_grad():
+                for name, weight in self.weights.items():
+                    weight.copy_(state.weights[name])
+            self.optimizer.load_state_dict(state.optimizer)
+            self.step, self.questions, self.seconds = state.step, state.questions, state.seconds
+            self.lines = [line for line in _read_lines(path) if line["step"] <= state.step]
+            self.say(f"Continuing training after step {self.step} of {len(self.plan.steps)}.")
+        path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
+
+    def take_step(self) -> dict[str, Any]:
+        """Train on the next step's questions and return its metrics (also appended to the file)."""
+        started = time.perf_counter()
+        rate = self._rate()
+        packs: list[Pack] = deal_packs(self.plan.steps[self.step], self.settings.tokens_per_batch)
+        targets = sum(len(batch.labels) for batch in packs)
+        tokens = sum(batch.input_ids.shape[1] for batch in packs)
+        questions = sum(batch.questions for batch in packs)
+        self.model.train()
+        total = 0.0
+        for batch in packs:
+            loss = pack_loss(self.model, batch.to(self.device))
+            # Normalised over the whole step: the same gradient, however the step is cut into packs.
+            (loss / targets).backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        norm = torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.settings.max_gradient_norm)
+        if not math.isfinite(total) or not math.isfinite(float(norm)):
+            self.optimizer.zero_grad()
+            raise FloatingPointError(
+                f"Step {self.step + 1}: expected a finite loss, found {total}. Lower train.learning_rate."
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        seconds = time.perf_counter() - started
+        self.step += 1
+        self.questions += questions
+        self.seconds += seconds
+        return self._log(
+            loss=total / targets,
+            learning_rate=rate,
+            gradient_norm=float(norm),
+            questions_per_second=questions / seconds,
+            tokens_per_second=tokens / seconds,
+            peak_memory_mb=peak_memory_mb(self.device),
+        )
+
+    def validate(self) -> None:
+        """Log the loss on the held-out training databases."""
+        self.model.eval()
+        loss = mean_loss(self.model, self.plan.validation, self.settings.tokens_per_batch)
+        self._log(validation_loss=loss)
+
+    def save(self) -> None:
+        """Write a checkpoint of the current step."""
+        weights = {name: weight.detach().cpu() for name, weight in self.weights.items()}
+        state = checkpoint.Checkpoint(
+            self.step, self.plan.name, self.questions, self.seconds, weights, self.optimizer.state_dict()
+        )
+        checkpoint.save(self.folder / "checkpoints", state)
+
+    def _rate(self) -> float:
+        """Return the learning rate of the next step: linear warm-up, then a cosine down to `final_rate`."""
+        steps = len(self.plan.steps)
+        warm = round(self.settings.warmup * steps)
+        if self.step < warm:
+            return self.settings.learning_rate * (self.step + 1) / (warm + 1)
+        passed = (self.step - warm) / max(1, steps - warm - 1)
+        low = self.settings.final_rate
+        return self.settings.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, passed))))
+
+    def _log(self, **values: float) -> dict[str, Any]:
+        line = {"step": self.step, "questions": self.questions, "seconds": round(self.seconds, 3), **values}
+        self.lines.append(line)
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        return line
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the metrics lines; a torn last line (the process was killed while writing) is dropped."""
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines
+
+
+def _size(group: Sequence[Encoded]) -> int:
+    return len(group[0].prefix) + sum(len(question.branch) for question in group)
