@@ -78,7 +78,8 @@ class PromptSettings(_Section):
         2, description="Sample values shown per text column (style `compact`)."
     )
     max_schema_tokens: Annotated[int, Field(ge=64)] = Field(
-        2048, description="Longest schema in tokens; a longer one is cut by whole tables, and the cut is named."
+        2048,
+        description="Longest schema in tokens; a longer one is cut by whole tables, and the cut is named.",
     )
 
 
@@ -131,7 +132,8 @@ class EvaluateSettings(_Section):
     """Scoring by execution."""
 
     metrics: tuple[MetricName, ...] = Field(
-        ("ex", "em"), description="`ex` execution accuracy and `em` exact set match, with Spider's official semantics."
+        ("ex", "em"),
+        description="`ex` execution accuracy and `em` exact set match, with Spider's official semantics.",
     )
     seconds: Annotated[float, Field(gt=0, le=3600)] = Field(10.0, description="Time limit per query in seconds.")
     workers: Annotated[int, Field(ge=1, le=256)] = Field(2, description="Processes that run queries.")
@@ -144,7 +146,8 @@ class ExportSettings(_Section):
     """The adapter as a GGUF file, checked against the model it was trained on."""
 
     check_prompts: Annotated[int, Field(ge=0, le=1000)] = Field(
-        20, description="Prompts whose greedy answers must agree between the GGUF engine and torch; 0 skips the check."
+        20,
+        description="Prompts whose greedy answers must agree between the GGUF engine and torch; 0 skips the check.",
     )
 
 
@@ -155,13 +158,13 @@ class Recipe(_Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         0, description="Seed of every random choice: splits, order, initial LoRA matrices."
     )
-    model: ModelSettings = Field(default_factory=ModelSettings)
-    data: DataSettings = Field(default_factory=DataSettings)
-    prompt: PromptSettings = Field(default_factory=PromptSettings)
-    train: TrainSettings = Field(default_factory=TrainSettings)
-    predict: PredictSettings = Field(default_factory=PredictSettings)
-    evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
-    export: ExportSettings = Field(default_factory=ExportSettings)
+    model: ModelSettings = ModelSettings()
+    data: DataSettings = DataSettings()
+    prompt: PromptSettings = PromptSettings()
+    train: TrainSettings = TrainSettings()
+    predict: PredictSettings = PredictSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    export: ExportSettings = ExportSettings()
 
     def flat(self) -> dict[str, Any]:
         """Return every setting by its dotted key, such as `train.epochs`."""
@@ -174,7 +177,7 @@ class Recipe(_Section):
         return flat
 
 
-def settings() -> Iterator[tuple[str, type, Any, str]]:
+def settings() -> Iterator[tuple[str, Any, Any, str]]:
     """Yield (dotted key, type, default, description) for every setting, in the order of the classes."""
     for name, info in Recipe.model_fields.items():
         section = info.annotation

@@ -35,8 +35,7 @@ def trace(folder: Path) -> dict[str, str]:
 
 def expected_rows(attack: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [
-        tuple(bytes.fromhex(cell["hex"]) if isinstance(cell, dict) else cell for cell in row)
-        for row in attack["rows"]
+        tuple(bytes.fromhex(cell["hex"]) if isinstance(cell, dict) else cell for cell in row) for row in attack["rows"]
     ]
 
 

@@ -80,9 +80,7 @@ def test_a_failure_says_why(executor: Executor, database: Path) -> None:
         outcome.require()
 
 
-@pytest.mark.parametrize(
-    "sql", [ENDLESS, "SELECT printf('%.*c', 999999999, 'x')"], ids=["endless", "inside C code"]
-)
+@pytest.mark.parametrize("sql", [ENDLESS, "SELECT printf('%.*c', 999999999, 'x')"], ids=["endless", "inside C code"])
 def test_time_limit_is_kept(executor: Executor, database: Path, sql: str) -> None:
     executor.run(database, "SELECT 1").require()
     start = time.monotonic()
@@ -92,9 +90,7 @@ def test_time_limit_is_kept(executor: Executor, database: Path, sql: str) -> Non
     assert executor.run(database, "SELECT 1").rows == [(1,)]
 
 
-def test_memory_limit_is_kept_and_the_next_query_has_its_full_share(
-    executor: Executor, database: Path
-) -> None:
+def test_memory_limit_is_kept_and_the_next_query_has_its_full_share(executor: Executor, database: Path) -> None:
     limits = Limits(seconds=30, memory_mb=64)
     hungry = f"SELECT hex(zeroblob(50000)) || n FROM ({COUNT.format(2000)}) ORDER BY 1"
     modest = f"SELECT hex(zeroblob(50000)) || n FROM ({COUNT.format(150)}) ORDER BY 1"
@@ -167,9 +163,7 @@ def test_run_may_be_called_from_many_threads(executor: Executor, database: Path)
     def ask(number: int) -> bool:
         if number % 25 == 0:
             return executor.run(database, ENDLESS, limits=Limits(seconds=0.2)).status == "time_limit"
-        return executor.run(database, f"SELECT {number}, name FROM singer WHERE id = 1").rows == [
-            (number, "Joe Sharp")
-        ]
+        return executor.run(database, f"SELECT {number}, name FROM singer WHERE id = 1").rows == [(number, "Joe Sharp")]
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(1, 101)))
@@ -309,9 +303,7 @@ def test_no_worker_gets_the_environments_secrets(
         assert b"secret" not in Path(f"/proc/{worker}/environ").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"seconds": 0}, {"rows": -1}, {"seconds": math.inf}, {"seconds": math.nan}]
-)
+@pytest.mark.parametrize("wrong", [{"seconds": 0}, {"rows": -1}, {"seconds": math.inf}, {"seconds": math.nan}])
 def test_limits_must_be_above_zero(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected a finite number above 0"):
         Limits(**wrong)  # type: ignore[arg-type]

@@ -108,9 +108,7 @@ def test_a_large_table_is_quick(tmp_path: Path) -> None:
     path = tmp_path / "large.sqlite"
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE t (name TEXT)")
-    rows = (
-        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 1000001) SELECT 'same' FROM c"
-    )
+    rows = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 1000001) SELECT 'same' FROM c"
     connection.execute(f"INSERT INTO t {rows}")
     connection.commit()
     connection.close()

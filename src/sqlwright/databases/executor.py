@@ -192,7 +192,7 @@ class _Worker:
     """One worker process and the pipes to it. Used by one thread at a time; `kill` may come from any."""
 
     def __init__(self, engine: Path) -> None:
-        command = [sys.executable, "-I", "-S", "-B", str(_HERE / "worker.py"), str(engine)]
+        command = [sys.executable, "-I", "-S", str(_HERE / "worker.py"), str(engine)]
         try:
             self._process = subprocess.Popen(
                 command,

@@ -112,6 +112,5 @@ def find_entry(name: str) -> ModelEntry:
     nearest = difflib.get_close_matches(name.lower(), CATALOGUE, n=1, cutoff=0.4)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     raise ModelError(
-        f"expected a model of the catalogue ({', '.join(CATALOGUE)}) or a path to a GGUF file, "
-        f"found {name!r}.{hint}"
+        f"expected a model of the catalogue ({', '.join(CATALOGUE)}) or a path to a GGUF file, found {name!r}.{hint}"
     )

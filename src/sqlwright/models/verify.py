@@ -79,9 +79,7 @@ def find_model(name_or_path: str) -> Path:
     if path.is_file():
         return path
     if path.suffix == ".gguf" or path.parent != Path():
-        raise ModelError(
-            f"expected a GGUF file at {path}, found {'a folder' if path.is_dir() else 'nothing'}."
-        )
+        raise ModelError(f"expected a GGUF file at {path}, found {'a folder' if path.is_dir() else 'nothing'}.")
     found = local_path(name_or_path)
     if found is None:
         entry = find_entry(name_or_path)
@@ -111,9 +109,7 @@ def verify(
         entry = find_entry(str(name_or_path))
         path = (folder or models_folder()) / entry.file
     if not path.is_file():
-        raise ModelError(
-            f"expected a model at {path}, found nothing. Run: sqlwright models pull {name_or_path}"
-        )
+        raise ModelError(f"expected a model at {path}, found nothing. Run: sqlwright models pull {name_or_path}")
     expected = next((e.sha256 for e in CATALOGUE.values() if e.file == path.name), None) or _record(path)[0]
     found = hash_file(path, progress)
     if found == expected:

@@ -175,7 +175,10 @@ def _load_with_transformers(path: Path, dtype: torch.dtype, device: str) -> Any:
 
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            str(path.parent), gguf_file=path.name, dtype=dtype, quantization_config=GgufConfig(dequantize=True)
+            str(path.parent),
+            gguf_file=path.name,
+            dtype=dtype,
+            quantization_config=GgufConfig(dequantize=True),
         )
     except (ValueError, KeyError, NotImplementedError) as error:
         raise ModelError(f"{path}: transformers can't read this architecture from GGUF: {error}.") from None

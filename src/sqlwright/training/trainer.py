@@ -55,9 +55,7 @@ class TrainResult:
     validation_losses: list[float] = field(default_factory=list)
 
 
-def make_plan(
-    questions: Sequence[Encoded], validation: Sequence[Encoded], settings: TrainSettings, seed: int
-) -> Plan:
+def make_plan(questions: Sequence[Encoded], validation: Sequence[Encoded], settings: TrainSettings, seed: int) -> Plan:
     """Return the steps of `settings.epochs` passes; every pass draws anew which questions share a sequence."""
     steps: list[list[list[Encoded]]] = []
     size, tokens = settings.questions_per_sequence, settings.tokens_per_batch
