@@ -81,6 +81,7 @@ class _Matching:
         self.predicted = list(zip(*predicted, strict=True))
         self.predicted_rows = Counter(predicted)
         self.rows_left = MOST_ROWS + 50 * len(gold) * len(self.gold)
+        self.tries = 0
         self._swaps: dict[tuple[int, int], bool] = {}
 
     def found(self) -> bool:
@@ -120,6 +121,7 @@ class _Matching:
             if self.rows_left <= 0:
                 return False
             self.rows_left -= len(gold)
+            self.tries += 1
             tried.append(place)
             next_predicted = [
                 numbers.get(key, -1) for key in zip(predicted, self.predicted[place], strict=True)
@@ -132,12 +134,14 @@ class _Matching:
 
     def _interchangeable(self, one: int, other: int) -> bool:
         """Return whether swapping two predicted columns gives the same bag of rows: one try does for both."""
+        if self.predicted[one] == self.predicted[other]:
+            return True
+        if self.tries < 4 * len(self.order):  # most searches end before this pays
+            return False
         key = (min(one, other), max(one, other))
         if key not in self._swaps:
+            self.rows_left -= len(self.gold[0])
             columns = list(self.predicted)
             columns[one], columns[other] = columns[other], columns[one]
-            self._swaps[key] = (
-                self.predicted[one] == self.predicted[other]
-                or Counter(zip(*columns, strict=True)) == self.predicted_rows
-            )
+            self._swaps[key] = Counter(zip(*columns, strict=True)) == self.predicted_rows
         return self._swaps[key]

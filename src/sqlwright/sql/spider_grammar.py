@@ -33,6 +33,9 @@ from sqlwright.sql.spider_words import SpiderSyntaxError, spider_words
 Schema = Mapping[str, tuple[str, ...]]
 """Column names by table name, all in lower case, in the order of the database."""
 
+# Queries within each other, far above real ones, so that no walk through a structure meets Python's own limit.
+MOST_NESTED = 60
+
 _CLAUSES = ("select", "from", "where", "group", "order", "limit", "intersect", "union", "except")
 _JOIN_WORDS = ("join", "on", "as")
 _CLAUSE_ENDS = (*_CLAUSES, ")", ";")
@@ -45,10 +48,7 @@ def parse_spider(sql: str, schema: Schema) -> Query:
         SpiderSyntaxError: the text is outside the grammar, or names a table or column that isn't there.
     """
     words = spider_words(sql)
-    try:
-        return _Parser(words, schema, _tables_by_alias(words, schema)).query()
-    except RecursionError:
-        raise SpiderSyntaxError("nested too deeply") from None
+    return _Parser(words, schema, _tables_by_alias(words, schema)).query()
 
 
 def _tables_by_alias(words: list[str], schema: Schema) -> dict[str, str]:
@@ -74,9 +74,13 @@ class _Parser:
         self.schema = schema
         self.tables = tables
         self.at = at
+        self.depth = 0
 
     def query(self) -> Query:
         """Read a SELECT statement, in brackets or not, with what a set operator adds to it."""
+        self.depth += 1
+        if self.depth > MOST_NESTED:
+            raise SpiderSyntaxError(f"more than {MOST_NESTED} queries within each other")
         start = self.at
         in_brackets = self.skip("(")
         select_at = self.at
@@ -97,6 +101,7 @@ class _Parser:
         if self.peek() in SET_OPERATORS:
             operator = self.next()
             operands[operator] = self.query()
+        self.depth -= 1
         return Query(
             distinct=distinct,
             select=select,
