@@ -48,7 +48,9 @@ def test_odd_quotes_are_an_error() -> None:
 
 
 def test_structure() -> None:
-    sql = "SELECT DISTINCT T1.a , count(*) FROM t AS T1 JOIN u ON T1.id = u.id WHERE b NOT IN (1) ORDER BY c DESC LIMIT 3"
+    sql = (
+        "SELECT DISTINCT T1.a , count(*) FROM t AS T1 JOIN u ON T1.id = u.id WHERE b NOT IN (1) ORDER BY c DESC LIMIT 3"
+    )
     key = Expression("none", Column("none", "t.id", False), None)
     assert parse_spider(sql, SCHEMA) == Query(
         distinct=True,
