@@ -1,0 +1,208 @@
+"""The GGUF engine: llama.cpp inside this process, through xllamacpp.
+
+The schema prefix is decoded once and copied into every slot; then several questions are decoded side by side behind
+it. xllamacpp offers slots and token ids through its own HTTP handler only, so requests go over the loopback
+interface, to a port that the engine picks and behind a key that nobody else knows.
+
+Results depend on the model, the adapter and the group of suffixes, not on what was asked before.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlwright.errors import ModelError
+from sqlwright.models.gguf_file import read_header
+
+# An answer ends with the statement, or where a code fence closes behind it.
+STOP = (";\n", "\n```\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model wrote behind a prompt.
+
+    `tokens` are the ids of `text`, with the end token if the model gave one (`ended`). `log_probabilities` (natural
+    log) has one value per token of `tokens`. `seconds` is the wall time of the whole group over its size.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    log_probabilities: tuple[float, ...]
+    ended: bool
+    seconds: float
+
+    @property
+    def log_probability(self) -> float | None:
+        """Mean log-probability per token, None for an empty answer."""
+        values = self.log_probabilities
+        return sum(values) / len(values) if values else None
+
+
+class GgufEngine:
+    """A loaded GGUF model, with an adapter or without; a context manager.
+
+    `context` is the longest prompt and answer in tokens, `parallel` how many are decoded side by side. Raises
+    `ModelError` where the file or the engine is missing, the adapter doesn't fit, or memory doesn't suffice.
+    """
+
+    def __init__(
+        self, model: Path, adapter: Path | None = None, *, context: int = 2048, parallel: int = 1, threads: int = 0
+    ) -> None:
+        self.model, self.adapter, self.parallel = model, adapter, parallel
+        self._check_adapter()
+        self._folder = Path(tempfile.mkdtemp(prefix="sqlwright-slots-"))
+        self._prefix: str | None = None
+        try:
+            self._server = self._start(context, threads)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        self.context = context
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the model and the scratch folder."""
+        self._server = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of `text`, special tokens such as `<|im_end|>` counted as one."""
+        return len(self._post("/tokenize", {"content": text, "add_special": False, "parse_special": True})["tokens"])
+
+    def answer(self, prefix: str, suffixes: Sequence[str], max_tokens: int) -> list[Answer]:
+        """Return the greedy answers to `prefix` + suffix, in order; at most `parallel` suffixes."""
+        if not suffixes:
+            return []
+        if len(suffixes) > self.parallel:
+            raise ValueError(f"at most {self.parallel} suffixes at once, found {len(suffixes)}")
+        self._load_prefix(prefix)
+        for slot in range(len(suffixes)):
+            self._post(f"/slots/{slot}?action=restore", {"filename": "prefix"})
+        started = time.perf_counter()
+        reply = self._post(
+            "/completion",
+            {
+                "prompt": [prefix + suffix for suffix in suffixes],
+                "n_predict": max_tokens,
+                "temperature": 0,
+                "seed": 0,
+                "n_probs": 1,
+                "stop": list(STOP),
+                "cache_prompt": True,
+                "return_tokens": True,
+            },
+        )
+        seconds = (time.perf_counter() - started) / len(suffixes)
+        replies = sorted(reply if isinstance(reply, list) else [reply], key=lambda one: one["index"])
+        return [self._answer(one, seconds) for one in replies]
+
+    def _answer(self, reply: dict[str, Any], seconds: float) -> Answer:
+        parts = reply.get("completion_probabilities", [])
+        tokens = [part["id"] for part in parts]
+        logs = [min(0.0, float(part["logprob"])) for part in parts]
+        return Answer(reply["content"], tuple(tokens), tuple(logs), reply.get("stop_type") == "eos", seconds)
+
+    def _load_prefix(self, prefix: str) -> None:
+        """Decode the prefix into a slot and keep its state in a file, unless that is what the file holds already."""
+        if self._prefix == prefix:
+            return
+        self._prefix = None
+        # One token is decoded behind it: llama.cpp always does. It is not in the prompt and so never reused.
+        request = {"prompt": prefix, "n_predict": 1, "temperature": 0, "id_slot": 0, "cache_prompt": False}
+        self._post("/completion", request)
+        self._post("/slots/0?action=save", {"filename": "prefix"})
+        self._prefix = prefix
+
+    def _start(self, context: int, threads: int) -> Any:
+        # Threads that spin while they wait cost ten times the speed on a small machine; read once, at import.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        try:
+            import xllamacpp
+        except ImportError:
+            raise ModelError(
+                "Expected the GGUF engine xllamacpp, found none. Install it with `pip install 'sqlwright[gguf]'`."
+            ) from None
+        threads = threads or len(os.sched_getaffinity(0))
+        self._key = secrets.token_urlsafe(24)
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self.model)
+        params.n_ctx = context * self.parallel
+        params.n_parallel = self.parallel
+        params.kv_unified = False
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        params.slot_save_path = f"{self._folder}{os.sep}"
+        params.endpoint_slots = True
+        params.api_keys = [self._key]
+        params.cache_ram_mib = 0
+        params.warmup = False
+        params.fit_params = False
+        params.verbosity = -1
+        if self.adapter:
+            lora = xllamacpp.CommonAdapterLoraInfo()
+            lora.path, lora.scale = str(self.adapter), 1.0
+            params.lora_adapters = [lora]
+        try:
+            server = xllamacpp.Server(params)
+        except Exception as error:
+            raise ModelError(f"{self.model}: llama.cpp could not load it ({error}). Is the file whole?") from None
+        self._address = urllib.parse.urlsplit(server.listening_address).netloc
+        return server
+
+    def _check_adapter(self) -> None:
+        """Refuse an adapter of another architecture before llama.cpp crashes on it."""
+        base = read_header(self.model)
+        if not self.adapter:
+            return
+        header = read_header(self.adapter)
+        if header.metadata.get("general.type") != "adapter" or header.architecture != base.architecture:
+            kind = header.metadata.get("general.type", "model")
+            raise ModelError(
+                f"{self.adapter}: expected a LoRA adapter for a {base.architecture} model, "
+                f"found a {header.architecture} {kind}."
+            )
+        for name, place in header.tensors.items():
+            target = base.tensors.get(name.removesuffix(".lora_a").removesuffix(".lora_b"))
+            side = 1 if name.endswith(".lora_a") else 0
+            if target is None or place.shape[side] != target.shape[side]:
+                raise ModelError(
+                    f"{self.adapter}: its tensor {name} doesn't fit {self.model.name}; it was trained on another base."
+                )
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        connection = http.client.HTTPConnection(self._address, timeout=3600)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        try:
+            connection.request("POST", path, json.dumps(body), headers)
+            response = connection.getresponse()
+            text = response.read().decode("utf-8", errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise ModelError(f"The GGUF engine stopped answering: {error!r}.") from None
+        finally:
+            connection.close()
+        if response.status != 200:
+            try:
+                message = json.loads(text)["error"]["message"]
+            except (ValueError, KeyError, TypeError):
+                message = text[:200]
+            raise ModelError(f"The GGUF engine refused {path}: {message}")
+        return json.loads(text)
