@@ -13,10 +13,54 @@ from sqlwright.sql.spider_query import Column, Condition, Expression, Order, Que
 from sqlwright.sql.spider_words import SpiderSyntaxError, english_words, spider_words
 
 SCHEMA = {"t": ("id", "a", "b"), "u": ("id", "c")}
-FRAGMENTS = (
-    "select from where group by order having limit union intersect and or not in like between as join on t u t1 . "
-    "id a b c t1.a * ( ) , = > >= != + - 1 2.5 'x' \" max count( distinct ;"
-).split()
+FRAGMENTS = [
+    "select",
+    "from",
+    "where",
+    "group",
+    "by",
+    "order",
+    "having",
+    "limit",
+    "union",
+    "intersect",
+    "and",
+    "or",
+    "not",
+    "in",
+    "like",
+    "between",
+    "as",
+    "join",
+    "on",
+    "t",
+    "u",
+    "t1",
+    ".",
+    "id",
+    "a",
+    "b",
+    "c",
+    "t1.a",
+    "*",
+    "(",
+    ")",
+    ",",
+    "=",
+    ">",
+    ">=",
+    "!=",
+    "+",
+    "-",
+    "1",
+    "2.5",
+    "'x'",
+    '"',
+    "max",
+    "count(",
+    "distinct",
+    ";",
+]
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,7 @@ def score_spider(
         items.update(zip(numbers, scorer.items(numbers, asked), strict=True))
         if progress:
             progress(len(items), len(questions))
-    return SpiderResult(
-        tuple(items[number] for number in range(len(questions))), tuple(metrics), keep_distinct
-    )
+    return SpiderResult(tuple(items[number] for number in range(len(questions))), tuple(metrics), keep_distinct)
 
 
 def spider_hardness(
@@ -181,9 +179,7 @@ class _Match(NamedTuple):
 class _DatabaseScorer:
     """Scores the questions of one database, so that only its golds' results are held."""
 
-    def __init__(
-        self, files: Sequence[Path], executor: Executor, keys: Mapping[str, str], switches: _Switches
-    ) -> None:
+    def __init__(self, files: Sequence[Path], executor: Executor, keys: Mapping[str, str], switches: _Switches) -> None:
         self.files = files
         self.executor = executor
         self.keys = keys
@@ -196,10 +192,11 @@ class _DatabaseScorer:
     def items(self, numbers: Sequence[int], questions: Sequence[SpiderPair]) -> list[SpiderItem]:
         """Return the verdicts on the questions with these places in the input."""
         with ThreadPoolExecutor(1) as beside:
-            executing = beside.submit(self._executed, questions)
-            # Exact match is computed here while the executor's processes are at work.
-            matches = [self._match(question) for question in questions]
-            executed = executing.result()
+            # Exact match is computed while the executor's processes are at work; the queries are waited for
+            # in this thread, where Ctrl-C ends them.
+            matching = beside.submit(lambda: [self._match(question) for question in questions])
+            executed = self._executed(questions)
+            matches = matching.result()
         return [
             self._item(number, question, match, ways)
             for number, question, match, ways in zip(numbers, questions, matches, executed, strict=True)
@@ -232,9 +229,7 @@ class _DatabaseScorer:
             turn=question.turn,
         )
 
-    def _executed(
-        self, questions: Sequence[SpiderPair]
-    ) -> list[tuple[ExecutionVerdict, ExecutionVerdict] | None]:
+    def _executed(self, questions: Sequence[SpiderPair]) -> list[tuple[ExecutionVerdict, ExecutionVerdict] | None]:
         """Return each question's verdicts with DISTINCT removed and kept; None where EX isn't asked for."""
         if "ex" not in self.switches.metrics:
             return [None] * len(questions)
@@ -307,9 +302,7 @@ def _files(databases: Path, name: str) -> tuple[Path, ...]:
     others = sorted(
         entry.name
         for entry in os.scandir(folder)
-        if ".sqlite" in entry.name
-        and entry.name != own.name
-        and not entry.name.endswith(("-journal", "-wal", "-shm"))
+        if ".sqlite" in entry.name and entry.name != own.name and not entry.name.endswith(("-journal", "-wal", "-shm"))
     )
     return (own, *(folder / other for other in others))
 

@@ -226,8 +226,7 @@ def _with_columns(query: Query, tied: Mapping[str, str]) -> Query:
 
 def _conditions_with_columns(items: Conditions, tied: Mapping[str, str]) -> Conditions:
     return tuple(
-        item._replace(left=_expression(item.left, tied)) if isinstance(item, Condition) else item
-        for item in items
+        item._replace(left=_expression(item.left, tied)) if isinstance(item, Condition) else item for item in items
     )
 
 

@@ -147,13 +147,9 @@ def _lines(path: Path) -> list[str]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{path}: expected a text file, found that it can't be read ({error.strerror})."
-        ) from None
+        raise DataError(f"{path}: expected a text file, found that it can't be read ({error.strerror}).") from None
     if b"\x00" in raw:
-        raise DataError(
-            f"{path}: expected UTF-8 text with SQL, found binary data (or UTF-16). Save it as UTF-8."
-        )
+        raise DataError(f"{path}: expected UTF-8 text with SQL, found binary data (or UTF-16). Save it as UTF-8.")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -90,9 +90,7 @@ class _Matching:
         predicted_bags = [frozenset(Counter(column).items()) for column in self.predicted]
         if Counter(gold_bags) != Counter(predicted_bags):
             return False
-        self.candidates = [
-            [place for place, other in enumerate(predicted_bags) if other == bag] for bag in gold_bags
-        ]
+        self.candidates = [[place for place, other in enumerate(predicted_bags) if other == bag] for bag in gold_bags]
         # Columns with few candidates and many different values settle most about the rest.
         self.order = sorted(
             range(len(self.gold)), key=lambda place: (len(self.candidates[place]), -len(gold_bags[place]))
@@ -110,9 +108,7 @@ class _Matching:
             return True
         column = self.order[depth]
         numbers: dict[tuple[int, Hashable], int] = {}
-        next_gold = [
-            numbers.setdefault(key, len(numbers)) for key in zip(gold, self.gold[column], strict=True)
-        ]
+        next_gold = [numbers.setdefault(key, len(numbers)) for key in zip(gold, self.gold[column], strict=True)]
         wanted = Counter(next_gold)
         tried: list[int] = []
         for place in self.candidates[column]:
@@ -123,12 +119,8 @@ class _Matching:
             self.rows_left -= len(gold)
             self.tries += 1
             tried.append(place)
-            next_predicted = [
-                numbers.get(key, -1) for key in zip(predicted, self.predicted[place], strict=True)
-            ]
-            if Counter(next_predicted) == wanted and self._extend(
-                depth + 1, used | {place}, next_gold, next_predicted
-            ):
+            next_predicted = [numbers.get(key, -1) for key in zip(predicted, self.predicted[place], strict=True)]
+            if Counter(next_predicted) == wanted and self._extend(depth + 1, used | {place}, next_gold, next_predicted):
                 return True
         return False
 

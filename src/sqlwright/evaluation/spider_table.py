@@ -76,9 +76,7 @@ class _Column:
         return accuracy, recall, 2 * accuracy * recall / (accuracy + recall)
 
 
-def official_table(
-    items: Sequence[SpiderItem], *, keep_distinct: bool, execution: bool, exact_match: bool
-) -> str:
+def official_table(items: Sequence[SpiderItem], *, keep_distinct: bool, execution: bool, exact_match: bool) -> str:
     """Return the table as text; with several sessions it has their joint score and a part by turn."""
     columns = {name: _Column() for name in (*HARDNESS, "all")}
     turns = {name: _Column() for name in TURNS}
@@ -98,15 +96,9 @@ def official_table(
     lines = [_row("", list(columns), "{:20}"), _row("count", [c.count for c in columns.values()], "{:<20d}")]
     lines += _scores(columns, "", execution, exact_match)
     if exact_match:
-        lines += _partial_part(
-            "---------------------PARTIAL MATCHING ACCURACY----------------------", columns, 0
-        )
-        lines += _partial_part(
-            "---------------------- PARTIAL MATCHING RECALL ----------------------", columns, 1
-        )
-        lines += _partial_part(
-            "---------------------- PARTIAL MATCHING F1 --------------------------", columns, 2
-        )
+        lines += _partial_part("---------------------PARTIAL MATCHING ACCURACY----------------------", columns, 0)
+        lines += _partial_part("---------------------- PARTIAL MATCHING RECALL ----------------------", columns, 1)
+        lines += _partial_part("---------------------- PARTIAL MATCHING F1 --------------------------", columns, 2)
     if dialogues:
         lines += [_row("", list(turns), "{:20}"), _row("count", [c.count for c in turns.values()], "{:<20d}")]
         lines += _scores(turns, "TURN ", execution, exact_match)
@@ -128,10 +120,7 @@ def _scores(columns: Mapping[str, _Column], kind: str, execution: bool, exact_ma
 def _partial_part(title: str, columns: Mapping[str, _Column], which: int) -> list[str]:
     return [
         title,
-        *(
-            _row(name, [column.mean(name)[which] for column in columns.values()], "{:<20.3f}")
-            for name in COMPONENTS
-        ),
+        *(_row(name, [column.mean(name)[which] for column in columns.values()], "{:<20.3f}") for name in COMPONENTS),
     ]
 
 

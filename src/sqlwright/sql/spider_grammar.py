@@ -6,7 +6,8 @@ of the FROM clause that has it, an `or` after a column on the right-hand side is
 query is ignored. Where the official parser would stop the whole run, `SpiderSyntaxError` is raised.
 
 Not covered, as in the original: column aliases, outer joins, comma joins, IS NULL, EXISTS, CASE, functions
-and window functions. Reading the schema from a database is `sqlwright.evaluation.spider_databases`' work.
+and window functions. Schemas are read from databases in
+`sqlwright.evaluation.spider`.
 """
 
 from __future__ import annotations
@@ -69,11 +70,11 @@ def _tables_by_alias(words: list[str], schema: Schema) -> dict[str, str]:
 class _Parser:
     """Recursive descent over words; `at` is the place of the next word."""
 
-    def __init__(self, words: list[str], schema: Schema, tables: dict[str, str], at: int = 0) -> None:
+    def __init__(self, words: list[str], schema: Schema, tables: dict[str, str]) -> None:
         self.words = words
         self.schema = schema
         self.tables = tables
-        self.at = at
+        self.at = 0
         self.depth = 0
 
     def query(self) -> Query:
