@@ -37,6 +37,7 @@ _READ_ONLY, _RECURSIVE, _PRIVATE_ALL = 1, 0x8000, 0x4000 | (1 << 18)
 _MOUNT_SETATTR = 442
 _SET_DEATH_SIGNAL, _SET_DUMPABLE, _SET_SECCOMP, _NO_NEW_PRIVILEGES = 1, 4, 22, 38
 _NOBODY = 65534
+_CANDIDATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "code_candidate.py")  # noqa: PTH
 
 # Per machine: the audit number, the number of clone, and what is denied: socket, socketpair, fork, vfork, kill,
 # ptrace, mount, umount2, keyctl, unshare, setns, process_vm_readv, process_vm_writev, bpf, io_uring_setup, and
@@ -126,12 +127,22 @@ def judge(candidate: _Candidate, job: dict[str, Any]) -> tuple[str, str]:
     except CandidateGone as error:
         return "ended_early", str(error)
     except AssertionError as error:
-        return "wrong_answer", f"a test fails{f': {error}' if str(error) else ''}"
+        return "wrong_answer", _failing_line(error, job["tests"])
     except BaseException as error:
         return _class_of(type(error).__name__), f"{type(error).__name__}: {error}"[:500]
     if candidate.gone:  # a test that catches every exception hid it
         return "ended_early", candidate.gone
     return "passed", ""
+
+
+def _failing_line(error: AssertionError, tests: str) -> str:
+    """Return the line of the tests that fails."""
+    place, number = error.__traceback__, 0
+    while place:
+        if place.tb_frame.f_code.co_filename == "<tests>":
+            number = place.tb_lineno
+        place = place.tb_next
+    return f"fails: {tests.splitlines()[number - 1].strip()}"[:500] if number else "a test fails"
 
 
 def _class_of(name: str) -> str:
@@ -168,7 +179,9 @@ def fence(libc: Any, scratch: str) -> list[str]:
         names.append("user")
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(_NAMESPACES) == 0:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        # root is called nobody in there, so that executing the program's process drops every capability
+        maps = (f"{user or _NOBODY} {user} 1", f"{group or _NOBODY} {group} 1")
+        for name, text in (("setgroups", "deny"), ("uid_map", maps[0]), ("gid_map", maps[1])):
             with open(f"/proc/self/{name}", "w") as out:  # noqa: PTH123 - pathlib costs 10 ms at start
                 out.write(text)
         names.append("namespaces")
@@ -223,8 +236,7 @@ def start(libc: Any, scratch: str, processes: bool) -> tuple[int, int, bool]:
             resource.setrlimit(resource.RLIMIT_NPROC, (16, 16))
         libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
         os.write(ready[1], b"1" if _filter(libc) else b"0")
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "code_candidate.py")  # noqa: PTH
-        os.execve(sys.executable, [sys.executable, "-I", "-S", path, scratch], {"PATH": "/nowhere"})
+        os.execve(sys.executable, [sys.executable, "-I", "-S", _CANDIDATE, scratch], {"PATH": "/nowhere"})
     os.close(requests[0])
     os.close(answers[1])
     return answers[0], requests[1], os.read(ready[0], 1) == b"1"
@@ -233,7 +245,8 @@ def start(libc: Any, scratch: str, processes: bool) -> tuple[int, int, bool]:
 def main(scratch: str) -> None:
     """Read a job from stdin, judge it, write the verdict to stdout."""
     libc = ctypes.CDLL(None, use_errno=True)
-    codec = SourceFileLoader("code_candidate", os.path.join(sys.path[0], "code_candidate.py")).load_module()  # noqa: PTH118
+    codec = ModuleType("code_candidate")
+    SourceFileLoader("code_candidate", _CANDIDATE).exec_module(codec)
     job = json.load(sys.stdin)
     limit(job["seconds"], job["memory_mb"])
     fences = fence(libc, scratch) if sys.platform == "linux" else ["limits"]
