@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -179,6 +179,35 @@ def test_dialogues(spider_root: Path, executor: Executor) -> None:
     assert table[turns + 1].split() == ["count", "2", "2", "1", "1", "2"]
     assert table[turns + 2] == "=====================   TURN EXECUTION ACCURACY     ====================="
     assert table[turns + 3].split() == ["execution", "1.000", "0.500", "1.000", "1.000", "1.000"]
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "turns"),
+    [
+        ("sparc", ["483", "441", "145", "134", "1203", "422"], ["422", "422", "270", "88", "1"]),
+        ("cosql", ["417", "320", "163", "107", "1007", "293"], ["293", "285", "244", "114", "71"]),
+    ],
+)
+def test_golds_of_dialogues(
+    name: str,
+    levels: list[str],
+    turns: list[str],
+    archive: Callable[[str], Path],
+    spider_root: Path,
+    executor: Executor,
+) -> None:
+    """Levels and turns are as the benchmarks publish them; one gold of each fails in SQLite by itself."""
+    dialogues = json.loads((archive("multi_turn") / "multi_turn" / f"{name}_dev.json").read_text())
+    pairs = [
+        SpiderPair(turn["query"], dialogue["database_id"], turn["query"], session, number)
+        for session, dialogue in enumerate(dialogues, 1)
+        for number, turn in enumerate(dialogue["interaction"], 1)
+    ]
+    result = score_spider(pairs, databases=spider_root / "database", executor=executor)
+    counts = [line.split()[1:] for line in result.table().splitlines() if line.startswith("count")]
+    assert counts == [levels, turns]
+    assert [item.reason for item in result.items if not item.ex] == ["gold_failed"]
+    assert result.value("em") == 1.0
 
 
 def test_metrics_can_be_left_out(spider_root: Path, executor: Executor) -> None:

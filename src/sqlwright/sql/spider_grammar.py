@@ -6,8 +6,7 @@ of the FROM clause that has it, an `or` after a column on the right-hand side is
 query is ignored. Where the official parser would stop the whole run, `SpiderSyntaxError` is raised.
 
 Not covered, as in the original: column aliases, outer joins, comma joins, IS NULL, EXISTS, CASE, functions
-and window functions. Schemas are read from databases in
-`sqlwright.evaluation.spider`.
+and window functions. Schemas are read from databases in `sqlwright.evaluation.spider`.
 """
 
 from __future__ import annotations
