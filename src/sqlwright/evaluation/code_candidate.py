@@ -57,7 +57,8 @@ def pack(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict):
         pairs = [[pack(k, depth + 1), pack(v, depth + 1)] for k, v in dict.items(value)]
         return ["d", pairs]
-    for kind, base in (("l", list), ("t", tuple), ("e", set), ("z", frozenset)):
+    bases: tuple[tuple[str, Any], ...] = (("l", list), ("t", tuple), ("e", set), ("z", frozenset))
+    for kind, base in bases:
         if isinstance(value, base):
             return [kind, [pack(v, depth + 1) for v in base.__iter__(value)]]
     if isinstance(value, range):

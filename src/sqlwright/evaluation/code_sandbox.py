@@ -35,9 +35,12 @@ _START_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ProgramLimits:
-    """What one program may use: wall time of all its tests in seconds, address space in MiB."""
+    """What one program may use: wall time of all its tests in seconds, address space in MiB.
 
-    seconds: float = 10.0
+    The slowest published solution (MBPP 123) takes 5 seconds on an idle core.
+    """
+
+    seconds: float = 20.0
     memory_mb: int = 1024
 
 
@@ -61,7 +64,7 @@ def run_program(
     tests: str,
     names: Sequence[str],
     solution: str = "",
-    limits: ProgramLimits = ProgramLimits(),  # noqa: B008 - it is frozen
+    limits: ProgramLimits = ProgramLimits(),
 ) -> ProgramOutcome:
     """Return what the tests say about a program.
 
@@ -73,7 +76,7 @@ def run_program(
         limits: time and memory.
 
     Raises:
-        DatabaseError: no Python process can be started.
+        DatabaseError: no Python process can be started, or the judge itself fails.
     """
     job = {
         "program": program,
@@ -84,28 +87,30 @@ def run_program(
         "memory_mb": limits.memory_mb,
     }
     with tempfile.TemporaryDirectory(prefix="sqlwright-code-", ignore_cleanup_errors=True) as scratch:
-        Path(scratch).chmod(0o777)  # noqa: S103 - the program's process may have no rights of ours
+        Path(scratch).chmod(0o777)  # the program's process may have no rights of ours
         started = time.perf_counter()
-        answer, late = _ask_judge(json.dumps(job).encode(), scratch, limits.seconds + _START_SECONDS)
+        process = _ask_judge(json.dumps(job).encode(), scratch, limits.seconds + _START_SECONDS)
         taken = time.perf_counter() - started
-    if late:
+    if process is None:
         return ProgramOutcome("time_limit", f"took more than {limits.seconds:g} s", (), taken)
-    try:
-        found = json.loads(answer)
-        return ProgramOutcome(found["verdict"], found["detail"], tuple(found["fences"]), taken)
-    except (ValueError, KeyError, TypeError):
-        # nothing but a judge killed by its own limits writes no verdict
-        return ProgramOutcome("memory_limit", "the judge ended without a verdict", (), taken)
+    if process.returncode < 0:  # killed by a limit that holds for the judge, too
+        ended = signal.Signals(-process.returncode).name
+        return ProgramOutcome("memory_limit", f"the tests' process was ended by {ended}", (), taken)
+    if process.returncode:
+        said = process.stderr.decode(errors="replace").strip()[-300:]
+        raise DatabaseError(f"code sandbox: expected a verdict from {_JUDGE.name}, found an error: {said}")
+    found = json.loads(process.stdout)
+    return ProgramOutcome(found["verdict"], found["detail"], tuple(found["fences"]), taken)
 
 
-def _ask_judge(job: bytes, scratch: str, seconds: float) -> tuple[bytes, bool]:
-    """Return what the judge wrote and whether it was killed for taking too long."""
+def _ask_judge(job: bytes, scratch: str, seconds: float) -> subprocess.CompletedProcess[bytes] | None:
+    """Return how the judge ended and what it wrote, or None if it was killed for taking too long."""
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_JUDGE), scratch],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
             env={"LANG": "C.UTF-8", "PATH": "/nowhere", "PYTHONHASHSEED": "0"},
             cwd="/",
@@ -113,10 +118,10 @@ def _ask_judge(job: bytes, scratch: str, seconds: float) -> tuple[bytes, bool]:
     except OSError as error:
         raise DatabaseError(f"code sandbox: can't start {sys.executable}: {error.strerror}.") from None
     try:
-        answer, _ = process.communicate(job, timeout=seconds)
-        return answer, False
+        answer, errors = process.communicate(job, timeout=seconds)
+        return subprocess.CompletedProcess([], process.returncode, answer, errors)
     except subprocess.TimeoutExpired:
-        return b"", True
+        return None
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
