@@ -1,0 +1,65 @@
+"""`sqlwright ask`: one question, the SQL a model writes for it, and the rows that the database gives."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sqlwright.cli.tables import print_json, print_rows, safe
+
+FAILED = 4
+_SHOWN = 100
+
+KEYS = ("question", "sql", "columns", "rows", "truncated", "seconds", "model", "adapter")
+"""The keys of the JSON document, in order."""
+
+
+def ask(
+    question: str,
+    *,
+    database: str,
+    model: str | None = None,
+    adapter: str | None = None,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Answer a question from a database: print the SQL, then its rows. Nothing is ever written.
+
+    Args:
+        question: The question, in quotes.
+        database: A SQLite file, or the URL of a database.
+        model: A model of `sqlwright models list`, or the path of a GGUF file.
+        adapter: A run folder or a GGUF adapter that fine-tunes the model.
+        json: Print one JSON document.
+    """
+    from sqlwright.serving.ask import ask as answer
+
+    found = answer(question, database, model=model, adapter=adapter, say=_say)
+    if json:
+        print_json({key: getattr(found, key) for key in KEYS})
+    else:
+        print(safe(found.sql, keep_lines=True))
+    sys.stdout.flush()
+    if found.error:
+        print(f"sqlwright: {safe(found.error, keep_lines=True)}", file=sys.stderr)
+        return FAILED
+    if not json:
+        _print_result(found.columns, found.rows, bool(found.truncated))
+    return 0
+
+
+def _print_result(columns: object, rows: object, truncated: bool) -> None:
+    """Print the rows; on a terminal only the first ones, and always what is left out."""
+    names, every = list(columns), list(rows)  # type: ignore[call-overload]
+    shown = every[:_SHOWN] if sys.stdout.isatty() else every
+    print()
+    print_rows(names, shown)
+    count = "1 row" if len(every) == 1 else f"{len(every):,} rows"
+    left = f"; the first {len(shown)} are shown" if len(shown) < len(every) else ""
+    cut = " at least: the result was cut here" if truncated else ""
+    print(f"{count}{cut}{left}", file=sys.stderr)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

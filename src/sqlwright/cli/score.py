@@ -1,0 +1,97 @@
+"""`sqlwright score`: the scores of a prediction file, whichever system wrote it.
+
+Needs the core install alone: no model, no torch. Scoring works in processes that can only read.
+
+Not covered: predicting (`sqlwright run`), and what the metrics mean (see `sqlwright.evaluation` and docs/score.md).
+"""
+
+from __future__ import annotations
+
+from json import loads
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from sqlwright.cli.tables import print_json, safe
+from sqlwright.cli.terminal import TerminalReporter
+from sqlwright.errors import RecipeError
+
+if TYPE_CHECKING:
+    from sqlwright.cli.score_benchmarks import Scored
+    from sqlwright.evaluation.comparison import RunComparison
+
+Benchmark = Literal["spider", "bird", "sql-eval", "viggo", "code"]
+
+PARTIAL, INTERRUPTED = 6, 130
+
+
+def score(
+    *,
+    benchmark: Benchmark,
+    gold: Path,
+    predictions: Path,
+    databases: Path | None = None,
+    tables: Path | None = None,
+    keep_distinct: bool = False,
+    plug_value: bool = False,
+    verdicts: Path | None = None,
+    compare: Path | None = None,
+    json: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Score a file of predictions, one per gold in the same order.
+
+    Args:
+        benchmark: Whose metrics and file formats.
+        gold: The gold file. Spider: lines `SQL<TAB>database`.
+        predictions: The prediction file. Spider: one SQL per line; an empty line is an empty prediction.
+        databases: Folder with `NAME/NAME.sqlite`; the folder `database` beside the gold file if left out.
+        tables: Spider's tables.json, which exact match needs; looked for beside the databases and the gold file.
+        keep_distinct: Keep DISTINCT in Spider's table and error classes; both scores are always reported.
+        plug_value: Put the gold's values into the predictions first (Spider, for systems without values).
+        verdicts: Write a row per question to this file: TSV with a header.
+        compare: Another prediction file for the same golds; says whether it is better, and on which questions.
+        json: Print one JSON document.
+    """
+    from sqlwright.cli.score_benchmarks import Files, score_benchmark
+
+    _refuse_unwritable(verdicts)
+    files = Files(benchmark, gold, predictions, databases, tables, keep_distinct, plug_value)
+    reporter = TerminalReporter()
+    other = None
+    try:
+        scored = score_benchmark(files, reporter)
+        if compare is not None and not scored.interrupted:
+            other = score_benchmark(files._replace(predictions=compare), reporter)
+    finally:
+        reporter.finish()
+    if verdicts is not None:
+        scored.write_verdicts(verdicts)
+    found = [] if other is None else _comparisons(scored, other, (predictions, compare or predictions))
+    if json:
+        compared = {} if other is None else {"comparison": [loads(one.to_json()) for one in found]}
+        print_json(scored.document() | compared)
+    else:
+        parts = [scored.text(), *(one.table() for one in found)]
+        if scored.official:
+            parts.append(f"The official scorer's table:\n{scored.official}")
+        print(safe("\n\n".join(parts), keep_lines=True))
+    both = [scored] if other is None else [scored, other]
+    if any(one.interrupted for one in both):
+        return INTERRUPTED
+    return PARTIAL if any(one.partial for one in both) else 0
+
+
+def _comparisons(scored: Scored, other: Scored, paths: tuple[Path, Path]) -> list[RunComparison]:
+    """Return what the predictions gain over the other file, per metric."""
+    from sqlwright.cli.score_benchmarks import comparisons
+
+    first, second = paths
+    short = first.name != second.name
+    return comparisons(other, scored, (second.name, first.name) if short else (str(second), str(first)))
+
+
+def _refuse_unwritable(verdicts: Path | None) -> None:
+    """Raise `RecipeError` before the work rather than after it."""
+    if verdicts is not None and (verdicts.is_dir() or not verdicts.absolute().parent.is_dir()):
+        raise RecipeError(f"--verdicts {verdicts}: expected a file in a folder that exists, found none there.")

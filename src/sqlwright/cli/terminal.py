@@ -1,0 +1,210 @@
+"""Progress on stderr: a bar on a terminal, else a plain line every ten seconds.
+
+Time left comes from the speed of the recent half of the work, so that it follows slow databases, and it never
+counts what an earlier process did. Until two points are known it is left out rather than guessed.
+
+Not covered: results, which go to stdout (see `sqlwright.cli.tables`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from sqlwright.runs.reporter import Action
+
+LINE_EVERY = 10.0
+"""Seconds between two progress lines where stderr is no terminal."""
+
+_WORDS = {"run": "", "continue": "continues", "redo": "once more", "up to date": "up to date"}
+_SHORTEST_WINDOW = 30.0
+
+
+class Pace:
+    """How fast work goes on and how long the rest takes.
+
+    `start(done)` sets the point from which to measure. `update` takes the count so far; the clock is a parameter,
+    so that tests need no waiting.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.began = now
+        self._points: deque[tuple[float, int]] = deque()
+
+    def start(self, now: float, done: int = 0) -> None:
+        """Measure from `done` pieces at the time `now` on."""
+        self.began = now
+        self._points.clear()
+        self._points.append((now, done))
+
+    def update(self, now: float, done: int) -> None:
+        """Take note that `done` pieces are finished."""
+        if self._points and done < self._points[-1][1]:
+            self.start(now, done)
+            return
+        self._points.append((now, done))
+        window = max(_SHORTEST_WINDOW, (now - self.began) / 2)
+        while len(self._points) > 2 and self._points[1][0] <= now - window:
+            self._points.popleft()
+        if len(self._points) > 1000:  # thousands of calls a second: every other point is enough
+            self._points = deque([*list(self._points)[:-1:2], self._points[-1]])
+
+    @property
+    def rate(self) -> float | None:
+        """Pieces per second over the recent past, None until it is known."""
+        if len(self._points) < 2:
+            return None
+        (first, before), (last, done) = self._points[0], self._points[-1]
+        return (done - before) / (last - first) if last > first and done > before else None
+
+    def left(self, done: int, total: int) -> float | None:
+        """Return the seconds that the rest takes at this rate, None until it is known."""
+        rate = self.rate
+        return max(0, total - done) / rate if rate else None
+
+
+class _State(NamedTuple):
+    label: str
+    done: int
+    total: int
+    note: str
+
+
+class TerminalReporter:
+    """Draws the progress of a run on stderr; `unit` is "bytes" for downloads, else what is counted."""
+
+    def __init__(self, unit: str = "questions", stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._unit = unit
+        self._live = self._stream.isatty()
+        self._stage = ""
+        self._continues = False
+        self._label: str | None = None
+        self._pace = Pace(time.monotonic())
+        self._printed = time.monotonic()
+        self._last: _State | None = None
+        self._unfinished = False
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def stage(self, name: str, action: Action, why: str = "") -> None:
+        """Say that a stage begins or is skipped."""
+        self._close_bar()
+        self._stage, self._label, self._last = name, None, None
+        self._continues = action == "continue"
+        self._pace = Pace(time.monotonic())
+        self._printed = time.monotonic()
+        self.say(": ".join(part for part in (f"{name} {_WORDS[action]}".rstrip(), why) if part))
+
+    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+        """Draw that `done` of `total` are done."""
+        now = time.monotonic()
+        if label != self._label:
+            self._close_bar()
+            if self._label is not None:
+                self._pace = Pace(now)
+            # What an earlier process did says nothing about speed; a first step of a fresh stage does.
+            fresh = self._label is None and bool(self._stage) and not self._continues
+            self._label = label
+            if fresh and done:
+                self._pace.start(self._pace.began)
+            else:
+                self._pace.start(now, done)
+        self._pace.update(now, done)
+        self._last = _State(label, done, total, note)
+        if self._live:
+            self._draw(self._last)
+        else:
+            ended = done >= total and self._unfinished
+            if ended or (done < total and now - self._printed >= LINE_EVERY):
+                self._print(f"{self._subject(label)} {self.describe(self._last)}")
+                self._printed = now
+                self._unfinished = done < total
+
+    def say(self, text: str) -> None:
+        """Print a message that stays."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._print(text)
+
+    def finish(self) -> None:
+        """Clear what is being drawn."""
+        self._close_bar()
+
+    @property
+    def reached(self) -> tuple[int, int] | None:
+        """How many of how many were done at the last call, None before the first."""
+        return (self._last.done, self._last.total) if self._last else None
+
+    def describe(self, state: _State) -> str:
+        """Return "48/240 questions, 1.1/s, 2:54 left, loss 0.71" for a point of progress."""
+        byte = self._unit == "bytes"
+        count = (
+            f"{state.done / 1e6:,.0f}/{state.total / 1e6:,.0f} MB"
+            if byte
+            else f"{state.done:,}/{state.total:,} {self._counted(state.label)}".rstrip()
+        )
+        parts = [count]
+        rate = self._pace.rate
+        if rate:
+            parts.append(f"{rate / 1e6:,.1f} MB/s" if byte else f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
+        left = self._pace.left(state.done, state.total)
+        if left is not None and state.done < state.total:
+            parts.append(f"{duration(left)} left")
+        if state.note:
+            parts.append(state.note)
+        return ", ".join(parts)
+
+    def _subject(self, label: str) -> str:
+        """Return what a line begins with: the stage, or the label where there is none or it says more."""
+        return label if not self._stage or self._stage in label else self._stage
+
+    def _counted(self, label: str) -> str:
+        return self._unit if self._subject(label) == label else label
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+    def _draw(self, state: _State) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[text]}", markup=False),
+                console=Console(file=self._stream),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._subject(state.label), total=state.total, text="")
+        if self._task is not None:
+            elapsed = duration(time.monotonic() - self._pace.began)
+            text = f"{self.describe(state)}, {elapsed} so far"
+            self._bar.update(self._task, completed=state.done, total=state.total, text=text)
+
+    def _close_bar(self) -> None:
+        """Take the bar away; where it was worth reading, one line stays."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._task = None
+            if self._last and self._stage:
+                elapsed = duration(time.monotonic() - self._pace.began)
+                self._print(f"{self._subject(self._last.label)} {self.describe(self._last)}, {elapsed}")
+        self._unfinished = False
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as "2:54", from an hour on "1:02:54", from a day on "2 d 3 h"."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours >= 24:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
