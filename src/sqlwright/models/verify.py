@@ -9,6 +9,7 @@ Not covered: a file changed on purpose with its size and time put back. `verify`
 from __future__ import annotations
 
 import hashlib
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -152,6 +153,17 @@ def write_record(path: Path, sha256: str, source: str) -> None:
 def check_entry(entry: ModelEntry, path: Path, progress: Callable[[int, int], None] | None = None) -> bool:
     """Return whether the file holds exactly the entry's bytes."""
     return path.stat().st_size == entry.bytes and hash_file(path, progress) == entry.sha256
+
+
+def model_hash(path: Path) -> str:
+    """Return the SHA-256 of a model file: the recorded one, or computed (half a second per 500 MB) and recorded."""
+    known = _recorded_hash(path)
+    if known:
+        return known
+    digest = hash_file(path)
+    with contextlib.suppress(OSError):  # a folder that can't be written: the hash is computed each time
+        write_record(path, digest, "local file")
+    return digest
 
 
 def _recorded_hash(path: Path) -> str | None:

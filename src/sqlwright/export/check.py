@@ -1,0 +1,116 @@
+"""Does the GGUF adapter answer as the one that was trained? The greedy answers of both engines are held together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlwright.decoding import prompt_groups
+from sqlwright.errors import ModelError
+from sqlwright.models.gguf import Answer, GgufEngine
+from sqlwright.records import Prompt
+
+# Share of prompts that must agree (18 of 20), and how far mean log-probabilities may lie apart.
+AGREEMENT = 0.9
+TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Prompts whose greedy answers agree, and the mean log-probability per token (natural log) in both engines."""
+
+    prompts: int
+    agree: int
+    torch_log_probability: float
+    gguf_log_probability: float
+
+    @property
+    def difference(self) -> float:
+        """Absolute difference of the mean log-probabilities."""
+        return abs(self.torch_log_probability - self.gguf_log_probability)
+
+    @property
+    def good(self) -> bool:
+        """Whether the exported adapter may be used."""
+        return self.agree >= AGREEMENT * self.prompts and self.difference <= TOLERANCE
+
+    def require(self) -> None:
+        """Raise `ModelError` unless the engines agree well enough."""
+        if not self.good:
+            raise ModelError(
+                f"The exported adapter doesn't answer as the trained one: expected at least {AGREEMENT:.0%} of "
+                f"{self.prompts} greedy answers to agree and mean log-probabilities within {TOLERANCE}, found "
+                f"{self.agree} that agree and {self.difference:.3f}. The export is not kept."
+            )
+
+
+def compare_engines(
+    prompts: Sequence[Prompt],
+    *,
+    base: Path,
+    adapter: Path,
+    gguf_adapter: Path,
+    max_tokens: int,
+    context: int,
+    threads: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Agreement:
+    """Return how well the GGUF engine with `gguf_adapter` agrees with torch with the PEFT `adapter`.
+
+    The GGUF engine answers each prompt; torch reads prompt and answer in one packed pass. Its greedy answer is the
+    same exactly if its likeliest token is the next one at every position of the answer, the end included.
+    """
+    import torch
+
+    from sqlwright.models.tokenizer import load_tokenizer
+    from sqlwright.models.weights import load_model
+    from sqlwright.training.attention import use_shared_prefix_attention
+    from sqlwright.training.lora import read_lora
+
+    total = 2 * len(prompts)
+    answers: list[Answer] = []
+    groups = prompt_groups(prompts, 8)
+    with GgufEngine(base, gguf_adapter, context=context, parallel=8, threads=threads) as engine:
+        for group in groups:
+            answers += engine.answer(group[0].prefix, [prompt.suffix for prompt in group], max_tokens)
+            progress(len(answers), total)
+    tokenizer = load_tokenizer(base)
+    model = read_lora(load_model(base, torch.float32), adapter)
+    use_shared_prefix_attention(model.get_base_model())
+    agree = 0
+    torch_logs: list[float] = []
+    done = 0
+    for group in groups:
+        own = answers[done : done + len(group)]
+        for scores in _scores(model, tokenizer, group, own):
+            agree += all(best for _, best in scores)
+            torch_logs += [log for log, _ in scores]
+        done += len(group)
+        progress(len(prompts) + done, total)
+    gguf_logs = [log for answer in answers for log in answer.log_probabilities]
+    return Agreement(
+        len(prompts), agree, sum(torch_logs) / max(1, len(torch_logs)), sum(gguf_logs) / max(1, len(gguf_logs))
+    )
+
+
+def _scores(
+    model: Any, tokenizer: Any, prompts: Sequence[Prompt], answers: Sequence[Answer]
+) -> list[list[tuple[float, bool]]]:
+    """Return, per answer and token, torch's log-probability and whether it is torch's likeliest token."""
+    from sqlwright.training.loss import score_targets
+    from sqlwright.training.packing import Encoded, encode, pack
+
+    asked = encode(prompts, tokenizer, tokenizer.eos_token_id)
+    filled = [
+        Encoded(one.id, one.database, one.prefix, (*one.branch[: one.loss_start], *answer.tokens), one.loss_start)
+        for one, answer in zip(asked, answers, strict=True)
+    ]
+    scored = score_targets(model, pack([filled]))
+    pairs = list(zip(scored.log_probabilities.tolist(), scored.likeliest.tolist(), strict=True))
+    split, start = [], 0
+    for one in filled:
+        split.append(pairs[start : start + one.targets])
+        start += one.targets
+    return split

@@ -1,0 +1,68 @@
+"""An adapter's folder: PEFT's files, `adapter.gguf`, and `prompt.json` with all that its prompts depend on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlwright.errors import ModelError
+from sqlwright.models.tokenizer import chat_template
+from sqlwright.prompts import STYLES, PromptFormat
+from sqlwright.runs.folder import write_text
+from sqlwright.runs.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter on disk: its GGUF file, the base it was trained on (name and SHA-256), and its prompt settings."""
+
+    folder: Path
+    gguf: Path
+    base: str
+    base_hash: str
+    style: str
+    sample_values: int
+    max_schema_tokens: int
+
+    def prompt_format(self, model: Path) -> PromptFormat:
+        """Return the prompt format it was trained with, for the base model's file."""
+        return PromptFormat(
+            STYLES[self.style], self.sample_values, self.max_schema_tokens, chat_template(model)
+        )
+
+
+def write_prompt_format(folder: Path, run: Run) -> None:
+    """Write `prompt.json` into an adapter's folder."""
+    settings: dict[str, Any] = run.recipe.prompt.model_dump(mode="json")
+    settings |= {"base": run.recipe.model.base, "base_sha256": run.model_hash}
+    write_text(folder / "prompt.json", json.dumps(settings, indent=1) + "\n")
+
+
+def read_adapter(path: Path) -> Adapter:
+    """Return the adapter at `path`: an adapter's folder, or a run's or export's folder that holds one.
+
+    Raises `ModelError` where there is none, or it was not written by SQLWright.
+    """
+    for folder in (path, path / "adapter"):
+        gguf, settings = folder / "adapter.gguf", folder / "prompt.json"
+        if gguf.is_file() and settings.is_file():
+            break
+    else:
+        raise ModelError(
+            f"{path}: expected an adapter (a folder with adapter.gguf and prompt.json) or a finished run, found neither."
+        )
+    try:
+        values = json.loads(settings.read_text(encoding="utf-8"))
+        return Adapter(
+            folder,
+            gguf,
+            str(values["base"]),
+            str(values["base_sha256"]),
+            str(values["style"]),
+            int(values["sample_values"]),
+            int(values["max_schema_tokens"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{settings}: expected the prompt settings of an adapter, found {error!r}.") from None

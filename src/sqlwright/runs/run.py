@@ -1,0 +1,70 @@
+"""A run in hand: the recipe, its folder, and what several stages need to know about the model and the data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sqlwright.datasets import resolve_path
+from sqlwright.models.gguf_file import GgufHeader, read_header
+from sqlwright.models.tokenizer import chat_template
+from sqlwright.models.verify import find_model, model_hash
+from sqlwright.prompts import STYLES, PromptFormat
+from sqlwright.recipe import Recipe
+from sqlwright.records import Question, read_records
+from sqlwright.runs.folder import RunFolder
+from sqlwright.runs.reporter import Reporter
+
+
+@dataclass
+class Run:
+    """Everything a stage is given. Model facts are read when they are first asked for."""
+
+    recipe: Recipe
+    recipe_path: Path
+    folder: RunFolder
+    reporter: Reporter
+
+    def resolve(self, text: str) -> Path:
+        """Return the path that the recipe's `text` means, relative to the recipe."""
+        return resolve_path(text, self.recipe_path.resolve().parent)
+
+    @cached_property
+    def model_path(self) -> Path:
+        """The base model's GGUF file; raises `ModelError` (with the command that pulls it) where it is missing."""
+        base = self.recipe.model.base
+        local = self.resolve(base)
+        return local if local.is_file() else find_model(base)
+
+    @cached_property
+    def model_hash(self) -> str:
+        """SHA-256 of the base model; from the record beside the file, if size and time still fit."""
+        return model_hash(self.model_path)
+
+    @cached_property
+    def model_header(self) -> GgufHeader:
+        """The header of the base model."""
+        return read_header(self.model_path)
+
+    @cached_property
+    def format(self) -> PromptFormat:
+        """How the recipe writes prompts for this model."""
+        prompt = self.recipe.prompt
+        chat = chat_template(self.model_path)
+        return PromptFormat(STYLES[prompt.style], prompt.sample_values, prompt.max_schema_tokens, chat)
+
+    @property
+    def databases(self) -> dict[str, Path]:
+        """Database files by name, as `prepare` found them."""
+        found = json.loads((self.folder.path / "databases.json").read_text(encoding="utf-8"))
+        return {name: Path(path) for name, path in found.items()}
+
+    def questions(self, part: str) -> list[Question]:
+        """Return the questions of a part: `train`, `validation` or `evaluate`."""
+        return list(read_records(self.part(part), Question))
+
+    def part(self, part: str) -> Path:
+        """Return the file of a part; the evaluation questions are plain `questions.jsonl`."""
+        return self.folder.questions if part == "evaluate" else self.folder.path / f"questions.{part}.jsonl"

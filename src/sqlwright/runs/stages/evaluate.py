@@ -1,0 +1,243 @@
+"""Stage `evaluate`: completions in, verdicts and the report out, before and after fine-tuning."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlwright.databases import Executor, Limits, Outcome
+from sqlwright.evaluation.spider import SpiderItem, SpiderPair, score_spider
+from sqlwright.evaluation.statistics import report
+from sqlwright.records import Completion, Question, Report, Verdict, read_records, write_records
+from sqlwright.runs.facts import run_facts
+from sqlwright.runs.folder import hash_path, write_text
+from sqlwright.runs.report_page import LossPoint, ReportPage, ResultPreview, ScoredQuestion, ScoreSet, render
+from sqlwright.runs.run import Run
+from sqlwright.runs.stages.train import trains
+from sqlwright.sql.features import features
+
+Metric = Literal["ex", "em"]
+TITLES = {
+    "ex": "Execution accuracy (EX)",
+    "em": "Exact set match (EM)",
+    "ex_keep_distinct": "Execution accuracy, DISTINCT kept",
+}
+BEFORE, AFTER = "before fine-tuning", "after fine-tuning"
+_PREVIEW = Limits(seconds=10.0, rows=11, cells=400, bytes=1 << 16)
+# The copy of Spider in wide use has a stand-in of 352 rows for this table; the original has millions.
+_STAND_IN = ("wta_1", "rankings", 352)
+
+
+def inputs(run: Run) -> dict[str, str]:
+    """Return the completions, the questions, and how they are scored."""
+    values = {f"evaluate.{key}": json.dumps(value) for key, value in run.recipe.evaluate.model_dump(mode="json").items()}
+    # The number of processes does not change a verdict.
+    del values["evaluate.workers"]
+    values["questions"] = hash_path(run.folder.questions)
+    for path in _completion_files(run).values():
+        values[path.name] = hash_path(path)
+    return values
+
+
+def outputs(run: Run) -> list[Path]:
+    """Return the files that the stage writes."""
+    return [run.folder.verdicts, run.folder.report, run.folder.page]
+
+
+def execute(run: Run, _going_on: bool) -> dict[str, Any]:
+    """Score every completions file, write verdicts, `report.json` and `report.html`; return the main scores."""
+    questions = run.questions("evaluate")
+    settings = run.recipe.evaluate
+    verdicts: dict[str, list[Verdict]] = {}
+    answers: dict[str, dict[str, Completion]] = {}
+    with Executor(settings.workers, Limits(seconds=settings.seconds)) as executor:
+        for label, path in _completion_files(run).items():
+            answers[label] = {one.id: one for one in read_records(path, Completion)}
+            verdicts[label] = _score(run, questions, answers[label], label, executor)
+        notes = _notes(run, executor)
+        reports = _reports(verdicts, len(questions), notes)
+        write_records(run.folder.verdicts, [one for label in verdicts for one in verdicts[label]])
+        scored = _scored(run, questions, answers, verdicts, executor)
+    write_text(run.folder.report, json.dumps(_plain_report(run, reports, notes), indent=1, ensure_ascii=False) + "\n")
+    page = ReportPage(
+        title=f"{run.recipe.name}: {run.recipe.model.base}",
+        generated=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        metric_titles={name: TITLES[name] for name in reports[AFTER]},
+        score_sets=tuple(
+            ScoreSet(label, one) for label, metrics in reports.items() for one in metrics.values()
+        ),
+        questions=tuple(scored),
+        losses=tuple(_losses(run)),
+        facts=tuple(run_facts(run)),
+        notes=tuple(notes),
+    )
+    write_text(run.folder.page, render(page))
+    return {label: round(metrics[next(iter(metrics))].overall.value, 4) for label, metrics in reports.items()}
+
+
+def _completion_files(run: Run) -> dict[str, Path]:
+    """Return the completions by label, before comes first; without training there is only the base model's."""
+    files = {AFTER: run.folder.completions}
+    return {BEFORE: run.folder.baseline} | files if trains(run) and run.recipe.predict.baseline else files
+
+
+def _score(
+    run: Run, questions: Sequence[Question], answers: dict[str, Completion], label: str, executor: Executor
+) -> list[Verdict]:
+    """Return a verdict per question and metric; a question is right if any of its golds says so."""
+    metrics: list[Metric] = list(run.recipe.evaluate.metrics)
+    tables = Path(text) if (text := run.folder.facts("prepare").get("tables")) else None
+    if tables is None and "em" in metrics:
+        metrics.remove("em")
+    owners = [(question, gold) for question in questions if question.id in answers for gold in question.golds]
+    pairs = [SpiderPair(gold, question.database, answers[question.id].sql) for question, gold in owners]
+    result = score_spider(
+        pairs,
+        databases=run.folder.path / "databases",
+        tables=tables,
+        executor=executor,
+        keep_distinct=run.recipe.evaluate.keep_distinct,
+        metrics=metrics,
+        progress=lambda done, total: run.reporter.progress(f"score {label}", done, total),
+    )
+    by_id: dict[str, list[SpiderItem]] = {}
+    for (question, _), item in zip(owners, result.items, strict=True):
+        by_id.setdefault(question.id, []).append(item)
+    names = [*metrics, *(["ex_keep_distinct"] if "ex" in metrics else [])]
+    verdicts = []
+    for question in questions:
+        for name in names:
+            if question.id in by_id and (one := _verdict(question, by_id[question.id], name, label)):
+                verdicts.append(one)
+    return verdicts
+
+
+def _verdict(question: Question, items: Sequence[SpiderItem], name: str, label: str) -> Verdict | None:
+    """Return the verdict of one metric over the question's golds; None where the metric can't judge any of them."""
+    judged = [item for item in items if getattr(item, name) is not None]
+    if not judged:
+        return None
+    best = next((item for item in judged if getattr(item, name)), judged[0])
+    correct = bool(getattr(best, name))
+    reason, detail = (best.em_reason, best.em_detail) if name == "em" else (best.reason, best.detail)
+    return Verdict(
+        id=question.id,
+        metric=f"{name}, {label}",
+        correct=correct,
+        reason="" if correct else reason or "wrong_rows",
+        detail="" if correct else detail,
+        database=question.database,
+        hardness=question.hardness,
+        category=question.category,
+    )
+
+
+def _reports(verdicts: dict[str, list[Verdict]], expected: int, notes: Sequence[str]) -> dict[str, dict[str, Report]]:
+    reports: dict[str, dict[str, Report]] = {}
+    for label, all_verdicts in verdicts.items():
+        reports[label] = {}
+        for name in TITLES:
+            own = [one for one in all_verdicts if one.metric == f"{name}, {label}"]
+            if own:
+                reports[label][name] = report(
+                    [dataclasses.replace(one, metric=name) for one in own], name, expected, id=label, notes=notes
+                )
+    return reports
+
+
+def _notes(run: Run, executor: Executor) -> list[str]:
+    notes = []
+    facts = run.folder.facts("prepare")
+    if facts.get("dropped"):
+        notes.append(f"{facts['dropped']} questions were left out while preparing; dropped.json says which and why.")
+    if not facts.get("tables") and "em" in run.recipe.evaluate.metrics:
+        notes.append("EM was not computed: it needs Spider's tables.json (data.tables).")
+    name, table, rows = _STAND_IN
+    if name in {question.database for question in run.questions("evaluate")}:
+        outcome = executor.run(run.databases[name], f"SELECT count(*) FROM {table}")
+        if outcome.ok and outcome.rows[0][0] == rows:
+            notes.append(f"{name}.{table} is a stand-in of {rows} rows: execution on {name} is easier to get right.")
+    removed = "kept" if run.recipe.evaluate.keep_distinct else "removed"
+    notes.append(f"EX as the official scorer has it, DISTINCT {removed}, one database per question; greedy, one sample.")
+    return notes
+
+
+def _plain_report(run: Run, reports: dict[str, dict[str, Report]], notes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": run.recipe.name,
+        "notes": list(notes),
+        "scores": {
+            label: {name: dataclasses.asdict(one) for name, one in metrics.items()} for label, metrics in reports.items()
+        },
+        "facts": {f"{group}: {name}": value for group, name, value in run_facts(run)},
+    }
+
+
+def _scored(
+    run: Run,
+    questions: Sequence[Question],
+    answers: dict[str, dict[str, Completion]],
+    verdicts: dict[str, list[Verdict]],
+    executor: Executor,
+) -> list[ScoredQuestion]:
+    """Return the questions for the page, each with both results side by side."""
+    databases = run.databases
+    main = run.recipe.evaluate.metrics[0]
+    judged = {label: {v.id: v for v in own if v.metric == f"{main}, {label}"} for label, own in verdicts.items()}
+    known = [question for question in questions if question.id in judged[AFTER]]
+    jobs = [(databases[q.database], sql) for q in known for sql in (q.golds[0], answers[AFTER][q.id].sql)]
+    results = list(executor.map(jobs, limits=_PREVIEW))
+    scored = []
+    for index, question in enumerate(known):
+        after, before = judged[AFTER][question.id], judged.get(BEFORE, {}).get(question.id)
+        scored.append(
+            ScoredQuestion(
+                id=question.id,
+                database=question.database,
+                hardness=question.hardness or "",
+                category=question.category or "",
+                question=question.text,
+                gold=question.golds[0],
+                prediction=answers[AFTER][question.id].sql,
+                correct=after.correct,
+                reason=after.reason,
+                detail=after.detail,
+                correct_before=before.correct if before else None,
+                prediction_before=answers[BEFORE][question.id].sql if before else None,
+                features=features(question.golds[0]),
+                gold_result=_preview(results[2 * index]),
+                predicted_result=_preview(results[2 * index + 1]),
+            )
+        )
+    return scored
+
+
+def _preview(outcome: Outcome) -> ResultPreview | None:
+    if not outcome.ok:
+        return None
+    total = None if outcome.truncated else len(outcome.rows)
+    return ResultPreview(outcome.columns, outcome.rows[:10], total, outcome.truncated or len(outcome.rows) > 10)
+
+
+def _losses(run: Run) -> list[LossPoint]:
+    path = run.folder.path / "metrics.jsonl"
+    if not trains(run) or not path.is_file():
+        return []
+    points = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        line = json.loads(text)
+        points.append(
+            LossPoint(
+                step=line["step"],
+                questions_seen=line["questions"],
+                loss=line.get("loss"),
+                validation_loss=line.get("validation_loss"),
+                learning_rate=line.get("learning_rate"),
+                questions_per_second=line.get("questions_per_second"),
+            )
+        )
+    return points

@@ -1,0 +1,133 @@
+"""Stage `prepare`: question files and databases in, clean questions out, with what was left out and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlwright.databases import Executor, Limits
+from sqlwright.datasets import READERS, Dataset, split_by_database
+from sqlwright.datasets.golds import check_golds, with_hardness
+from sqlwright.errors import DataError
+from sqlwright.records import Question, write_records
+from sqlwright.runs.folder import hash_path, hash_values, write_text
+from sqlwright.runs.run import Run
+
+# Databases up to this size in all are hashed whole; larger ones by name, size and time.
+HASHED_BYTES = 1 << 30
+
+
+def inputs(run: Run) -> dict[str, str]:
+    """Return the data settings, the seed, and the contents of question files and databases."""
+    data = run.recipe.data
+    files = [run.resolve(text) for text in (*data.train, *data.evaluate)]
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file}: expected a question file (data.train, data.evaluate), found no such file.")
+    if not data.train and not data.evaluate:
+        raise DataError(f"{run.recipe_path}: expected question files in data.train or data.evaluate, found none.")
+    values = {f"data.{key}": json.dumps(value) for key, value in data.model_dump(mode="json").items()}
+    values["seed"] = str(run.recipe.seed)
+    values["question files"] = hash_values([hash_path(file) for file in files])
+    values["databases"] = _hash_databases(run.resolve(data.databases))
+    return values
+
+
+def execute(run: Run, _going_on: bool) -> dict[str, Any]:
+    """Write the questions of each part and `databases.json`; return counts and what was left out."""
+    data, folder = run.recipe.data, run.folder
+    train = _read(run, "train", data.train)
+    evaluate = _read(run, "evaluate", data.evaluate)
+    databases = train.databases | evaluate.databases
+    learned: Sequence[Question] = _some(train.questions, data.max_train, run.recipe.seed)
+    asked = _some(evaluate.questions, data.max_evaluate, run.recipe.seed)
+    held_out: Sequence[Question] = ()
+    if learned and data.validation_databases:
+        learned, held_out = split_by_database(learned, data.validation_databases, run.recipe.seed)
+    overlap = sorted({q.database for q in learned} & {q.database for q in asked})
+    if overlap:
+        run.reporter.say(
+            f"Note: {len(overlap)} databases are both trained on and evaluated ({', '.join(overlap[:5])}): "
+            "the score says nothing about databases the model has not seen."
+        )
+    for part, questions in (("train", learned), ("validation", held_out), ("evaluate", asked)):
+        write_records(run.part(part), questions)
+    write_text(
+        folder.path / "databases.json", json.dumps({name: str(path) for name, path in databases.items()}, indent=1)
+    )
+    _link_databases(folder.path / "databases", databases)
+    dropped = [*train.dropped, *evaluate.dropped]
+    write_text(folder.path / "dropped.json", json.dumps([dataclasses.asdict(item) for item in dropped], indent=1))
+    for item in dropped[:20]:
+        run.reporter.say(f"{item.where}: left out: {item.reason}")
+    if len(dropped) > 20:
+        run.reporter.say(f"… and {len(dropped) - 20} more, listed in {folder.path / 'dropped.json'}")
+    tables = run.resolve(data.tables) if data.tables else evaluate.tables
+    return {
+        "train": len(learned),
+        "validation": len(held_out),
+        "evaluate": len(asked),
+        "train databases": len({q.database for q in learned}),
+        "evaluate databases": len({q.database for q in asked}),
+        "dropped": len(dropped),
+        "tables": str(tables or ""),
+    }
+
+
+def outputs(run: Run) -> list[Path]:
+    """Return the files that the stage writes."""
+    return [*(run.part(part) for part in ("train", "validation", "evaluate")), run.folder.path / "databases.json"]
+
+
+def _read(run: Run, part: str, names: Sequence[str]) -> Dataset:
+    """Return the questions of one part whose golds run, with their hardness."""
+    if not names:
+        return Dataset((), {}, (), None)
+    reader = READERS[run.recipe.data.format]
+    dataset = reader([run.resolve(name) for name in names], run.resolve(run.recipe.data.databases))
+    settings = run.recipe.evaluate
+    with Executor(settings.workers, Limits(seconds=settings.seconds)) as executor:
+        dataset = check_golds(
+            dataset, executor, lambda done, total: run.reporter.progress(f"{part} golds", done, total)
+        )
+    dataset = with_hardness(dataset)
+    run.reporter.say(f"{part}: {dataset.summary()}")
+    if not dataset.questions:
+        raise DataError(f"{', '.join(names)}: expected questions for data.{part}, found none that can be used.")
+    return dataset
+
+
+def _some(questions: Sequence[Question], most: int, seed: int) -> Sequence[Question]:
+    """Return at most `most` questions drawn by the seed, in their order; all if `most` is 0."""
+    if not most or len(questions) <= most:
+        return questions
+    chosen = set(random.Random(seed).sample(range(len(questions)), most))
+    return [question for index, question in enumerate(questions) if index in chosen]
+
+
+def _link_databases(folder: Path, databases: dict[str, Path]) -> None:
+    """Make `folder/NAME/` for each database, as the official scorers expect, out of links."""
+    folder.mkdir(exist_ok=True)
+    for name, path in databases.items():
+        link = folder / name
+        if link.is_symlink():
+            link.unlink()
+        if path.parent.name == name and path.name == f"{name}.sqlite":
+            link.symlink_to(path.resolve().parent)
+        else:
+            link.mkdir(exist_ok=True)
+            inner = link / f"{name}.sqlite"
+            inner.unlink(missing_ok=True)
+            inner.symlink_to(path.resolve())
+
+
+def _hash_databases(root: Path) -> str:
+    files = sorted(path for path in root.rglob("*") if path.suffix in (".sqlite", ".db", ".sqlite3"))
+    sizes = [path.stat().st_size for path in files]
+    if sum(sizes) <= HASHED_BYTES:
+        return hash_values([[str(path.relative_to(root)), hash_path(path)] for path in files])
+    return hash_values([[str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns] for path in files])
