@@ -110,6 +110,7 @@ def test_a_file_is_scored_by_difficulty(folder: Path) -> None:
     assert 0 < found.measures["r_ves_low"]["all"] <= found.measures["r_ves_high"]["all"]
     assert found.items[2]["r_ves"] == 0.0
     table = found.table()
+    assert found.partial
     assert "scored 5 of 6" in table
     assert "challenging" in table
     assert json.loads(found.to_json())["reports"]["ex"]["overall"]["correct"] == 3

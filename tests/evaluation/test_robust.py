@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import math
@@ -94,18 +95,12 @@ def test_agrees_with_the_oracle(pair: tuple[Table, Table], ordered: bool) -> Non
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 12), st.integers(0, 5000), st.integers(1, 50), st.integers())
-def test_shuffled_tables_stay_equal_and_a_change_shows(
-    width: int, height: int, distinct: int, seed: int
-) -> None:
+def test_shuffled_tables_stay_equal_and_a_change_shows(width: int, height: int, distinct: int, seed: int) -> None:
     rng = random.Random(seed)
-    pool = [
-        rng.choice([None, rng.random(), rng.randrange(9), str(rng.randrange(9))]) for _ in range(distinct)
-    ]
+    pool = [rng.choice([None, rng.random(), rng.randrange(9), str(rng.randrange(9))]) for _ in range(distinct)]
     gold = [tuple(rng.choices(pool, k=width)) for _ in range(height)]
     columns, order = rng.sample(range(width), width), rng.sample(range(height), height)
-    noisy = [
-        tuple(v * (1 + 1e-9) if isinstance(v := gold[r][c], float) else v for c in columns) for r in order
-    ]
+    noisy = [tuple(v * (1 + 1e-9) if isinstance(v := gold[r][c], float) else v for c in columns) for r in order]
     assert results_equal(rows(gold, width), rows(noisy, width), ordered=False).equal
     in_order = [tuple(row[c] for c in columns) for row in gold]
     assert results_equal(rows(gold, width), rows(in_order, width), ordered=True).equal
@@ -256,3 +251,19 @@ def test_spider_golds_agree_with_themselves(spider_root: Path) -> None:
     with Executor(workers=2) as executor:
         verdicts = score_robust(items, executor)
     assert [v.id for v in verdicts if not v.correct] == []
+
+
+@pytest.mark.parametrize("system", ["codes-1b", "dail-gpt4"])
+def test_published_systems_get_the_official_score(system: str, spider_root: Path, parity_root: Path) -> None:
+    """On Spider dev the robust metric agrees with the official one, DISTINCT kept, on every prediction."""
+    questions = json.loads((spider_root / "dev.json").read_text())
+    predictions = (parity_root / f"{system}.predictions.sql").read_text().splitlines()
+    with (parity_root / f"{system}.official.tsv").open(encoding="utf-8", newline="") as lines:
+        official = [row["ex_keep_distinct"] == "1" for row in csv.DictReader(lines, delimiter="\t")]
+    items = [
+        (str(i), spider_root / "database" / q["db_id"] / f"{q['db_id']}.sqlite", [q["query"]], sql.split("\t")[0])
+        for i, (q, sql) in enumerate(zip(questions, predictions, strict=True))
+    ][::3]
+    with Executor(workers=2) as executor:
+        verdicts = score_robust(items, executor)
+    assert [v.id for v in verdicts if v.correct != official[int(v.id)]] == []

@@ -34,6 +34,11 @@ class BenchmarkScore:
     measures: Measures = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def partial(self) -> bool:
+        """Whether fewer questions were scored than there are."""
+        return any(found.partial for found in self.reports.values())
+
     def table(self) -> str:
         """Return the scores as lines of text: a row per metric and group, then the reasons and the notes."""
         rows = [("metric", "group", "right", "of", "score", "95 % interval")]

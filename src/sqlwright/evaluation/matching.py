@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
 RELATIVE = 1e-6
@@ -44,6 +44,8 @@ _PAIR = 10
 Row = Sequence[object]
 Number = int | float
 
+_USUAL = frozenset({int, float, str, type(None)})
+
 
 class GaveUpError(Exception):
     """The comparison needs more than `STEPS` steps."""
@@ -56,9 +58,7 @@ def near(x: Number, y: Number) -> bool:
     return _close(x, y)
 
 
-def find_columns(
-    gold: Sequence[Row], predicted: Sequence[Row], width: int, ordered: bool
-) -> list[int] | None:
+def find_columns(gold: Sequence[Row], predicted: Sequence[Row], width: int, ordered: bool) -> list[int] | None:
     """Return for each gold column the predicted column that equals it, or None if the tables differ.
 
     Args:
@@ -81,13 +81,12 @@ class _Pair:
 
     def __init__(self, gold: Sequence[Row], predicted: Sequence[Row], width: int) -> None:
         self.rows = len(gold)
-        self.raw_gold = [[_plain(row[c]) for row in gold] for c in range(width)]
-        self.raw_predicted = [[_plain(row[c]) for row in predicted] for c in range(len(predicted[0]))]
-        columns = self.raw_gold + self.raw_predicted
-        numbers, self.loose = _pieces(columns)
-        others: dict[object, int] = {}
-        coded = [[_code(value, numbers, others) for value in column] for column in columns]
-        self.gold, self.predicted = coded[:width], coded[width:]
+        self.raw_gold = [_plain_column(column) for column in zip(*gold, strict=True)]
+        self.raw_predicted = [_plain_column(column) for column in zip(*predicted, strict=True)]
+        codes, self.loose = _codes(self.raw_gold + self.raw_predicted)
+        # NaN isn't equal to itself and so in no dictionary: it gets the code 1
+        self.gold = [[codes.get(value, 1) for value in column] for column in self.raw_gold]
+        self.predicted = [[codes.get(value, 1) for value in column] for column in self.raw_predicted]
         self.left = STEPS
 
     def spend(self, steps: int) -> None:
@@ -146,13 +145,10 @@ class _Pair:
             tried[-1].add(twins[p])
             self.spend(2 * self.rows)
             finer: dict[tuple[int, int], int] = {}
-            of_gold = [
-                finer.setdefault(key, len(finer)) for key in zip(groups[-1][0], self.gold[g], strict=True)
-            ]
+            of_gold = [finer.setdefault(key, len(finer)) for key in zip(groups[-1][0], self.gold[g], strict=True)]
             new = len(finer)
             of_predicted = [
-                finer.setdefault(key, len(finer))
-                for key in zip(groups[-1][1], self.predicted[p], strict=True)
+                finer.setdefault(key, len(finer)) for key in zip(groups[-1][1], self.predicted[p], strict=True)
             ]
             if len(finer) == new and Counter(of_gold) == Counter(of_predicted):
                 chosen.append(p)
@@ -190,9 +186,7 @@ class _Pair:
         first: dict[tuple[object, ...], int] = {}
         if self.loose:  # columns of equal codes may hold different numbers; types keep 1 and 1.0 apart
             keys = [
-                tuple(
-                    (type(v), v) if isinstance(v, int | float) else c for v, c in zip(*columns, strict=True)
-                )
+                tuple((type(v), v) if isinstance(v, int | float) else c for v, c in zip(*columns, strict=True))
                 for columns in zip(self.raw_predicted, self.predicted, strict=True)
             ]
             return [first.setdefault(key, p) for p, key in enumerate(keys)]
@@ -236,57 +230,61 @@ class _Pair:
         return _perfect_matching(choices, self.spend) is not None
 
 
+def _plain_column(column: Sequence[object]) -> list[object]:
+    """Return Booleans as integers, decimals as floats, unusual values as (type, text), others as they are."""
+    return list(column) if _USUAL.issuperset(map(type, column)) else [_plain(value) for value in column]
+
+
 def _plain(value: object) -> object:
-    """Return Booleans as integers and decimals as floats, others as they are."""
-    if type(value) is bool:
+    if type(value) in _USUAL:
+        return value
+    if isinstance(value, bool):
         return int(value)
     if isinstance(value, Decimal):
         return float(value) if not value.is_snan() else math.nan
-    return value
+    return type(value).__name__, repr(value)
 
 
-def _pieces(columns: list[list[object]]) -> tuple[dict[Number, int], set[int]]:
-    """Return the code of each number that occurs, and the codes of loose pieces (see the module's text)."""
+def _codes(columns: list[list[object]]) -> tuple[dict[object, int], set[int]]:
+    """Return the code of each value that occurs, and the codes of loose pieces (see the module's text).
+
+    NULL has the code 0, numbers codes above 1, anything else codes below 0.
+    """
     integers: set[int] = set()
     floats: set[float] = set()
+    codes: dict[object, int] = {None: 0}
     for column in columns:
         for value in column:
             if type(value) is int:
                 integers.add(value)
-            elif type(value) is float and value == value:
+            elif type(value) is float:
                 floats.add(value)
-    codes: dict[Number, int] = {}
+            elif value not in codes:
+                codes[value] = -len(codes)
+    floats = {value for value in floats if value == value}
     loose: set[int] = set()
-    piece: list[Number] = []
-
-    def close_piece() -> None:
-        base = len(codes) + 2
-        if not any(value in floats for value in piece):
-            codes.update((value, base + i) for i, value in enumerate(piece))
-            return
-        codes.update((value, base) for value in piece)
-        if not _close(piece[0], piece[-1]) or sum(value in integers for value in piece) > 1:
-            loose.add(base)
-
-    ordered: list[Number] = sorted(integers | floats)
-    for value in ordered:
-        if piece and not _close(piece[-1], value):
-            close_piece()
-            piece = []
-        piece.append(value)
-    if piece:
-        close_piece()
+    after = 2
+    for piece in _pieces(sorted(integers | floats)):
+        if len(piece) == 1 or floats.isdisjoint(piece):
+            codes.update(zip(piece, range(after, after + len(piece)), strict=True))
+        else:
+            codes.update(dict.fromkeys(piece, after))
+            if not _close(piece[0], piece[-1]) or len(integers.intersection(piece)) > 1:
+                loose.add(after)
+        after += len(piece)
     return codes, loose
 
 
-def _code(value: object, numbers: dict[Number, int], others: dict[object, int]) -> int:
-    """Return the code of a value: 0 NULL, 1 NaN, above numbers, below anything else."""
-    if value is None:
-        return 0
-    if isinstance(value, int | float):
-        return numbers[value] if value == value else 1
-    key: object = value if type(value) is str else (type(value).__name__, repr(value))
-    return others.setdefault(key, -1 - len(others))
+def _pieces(ordered: list[Number]) -> Iterator[list[Number]]:
+    """Yield ascending numbers in pieces, cut where neighbours aren't near."""
+    piece: list[Number] = []
+    for value in ordered:
+        if piece and not _close(piece[-1], value):
+            yield piece
+            piece = []
+        piece.append(value)
+    if piece:
+        yield piece
 
 
 def _close(x: Number, y: Number) -> bool:
@@ -305,9 +303,7 @@ def _all_equal(a: Sequence[object], b: Sequence[object]) -> bool:
     return all(map(_equal, a, b))
 
 
-def _perfect_matching(
-    choices: list[list[int]], spend: Callable[[int], None] | None = None
-) -> list[int] | None:
+def _perfect_matching(choices: list[list[int]], spend: Callable[[int], None] | None = None) -> list[int] | None:
     """Return for each left node a right node of its own from its choices, or None (augmenting paths)."""
     owner: dict[int, int] = {}
     holds: dict[int, int] = {}
