@@ -47,20 +47,21 @@ def build() -> App:
     from cyclopts import App, Parameter
 
     from sqlwright import __version__
+    from sqlwright.cli.help import PlainHelp
 
     app = App(
         name="sqlwright",
         version=__version__,
         help_format="plaintext",
-        help_formatter="default" if sys.stdout.isatty() else "plain",
+        help_formatter=PlainHelp(),
         default_parameter=Parameter(negative=()),
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for title, commands in GROUPS.items():
+    for commands in GROUPS.values():
         for command in commands:
             module, _, attribute = command.target.partition(":")
-            app.command(f"sqlwright.cli.{module}:{attribute}", name=command.name, help=command.help, group=title)
+            app.command(f"sqlwright.cli.{module}:{attribute}", name=command.name)
     return app
 
 
@@ -86,7 +87,8 @@ def _guarded(words: Sequence[str]) -> int:
     from cyclopts.exceptions import CycloptsError
 
     verb = words[0] if words else ""
-    if verb and not verb.startswith("-") and verb not in _verbs():
+    # the parser would import every verb to say so
+    if verb not in _verbs():
         near = difflib.get_close_matches(verb, _verbs(), 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         return _failed(f"expected one of {', '.join(_verbs())}, found {verb!r}.{hint}\nTry: sqlwright --help", USAGE)

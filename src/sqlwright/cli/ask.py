@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sqlwright.cli.options import Json
 from sqlwright.cli.tables import print_json, print_rows, safe
 
 FAILED = 4
@@ -19,10 +20,10 @@ KEYS = ("question", "sql", "columns", "rows", "truncated", "seconds", "model", "
 def ask(
     question: str,
     *,
-    database: str,
-    model: str | None = None,
-    adapter: str | None = None,
-    json: Annotated[bool, Parameter(name="--json")] = False,
+    database: Annotated[str, Parameter(metavar="FILE_OR_URL")],
+    model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    adapter: Annotated[str | None, Parameter(metavar="ADAPTER")] = None,
+    json: Json = False,
 ) -> int:
     """Answer a question from a database: print the SQL, then its rows. Nothing is ever written.
 
@@ -31,7 +32,6 @@ def ask(
         database: A SQLite file, or the URL of a database.
         model: A model of `sqlwright models list`, or the path of a GGUF file.
         adapter: A run folder or a GGUF adapter that fine-tunes the model.
-        json: Print one JSON document.
     """
     from sqlwright.serving.ask import ask as answer
 

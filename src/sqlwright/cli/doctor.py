@@ -10,10 +10,9 @@ import shutil
 import sys
 from importlib import metadata, util
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from cyclopts import Parameter
-
+from sqlwright.cli.options import Json
 from sqlwright.cli.tables import aligned, print_json
 
 _PACKAGES = {"xllamacpp": "gguf", "torch": "train", "transformers": "train", "peft": "train", "gguf": "train"}
@@ -42,12 +41,8 @@ class ModelState(NamedTuple):
     path: str
 
 
-def doctor(*, json: Annotated[bool, Parameter(name="--json")] = False) -> int:
-    """Tell what this machine has and what is missing; exit code 1 if something needed is missing.
-
-    Args:
-        json: Print one JSON document.
-    """
+def doctor(*, json: Json = False) -> int:
+    """Tell what this machine has and what is missing; exit code 1 if something needed is missing."""
     checks = _checks()
     missing = [check for check in checks if check.good is False]
     if json:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from cyclopts import App
 
-from cyclopts import App, Parameter
-
+from sqlwright.cli.options import Json
 from sqlwright.cli.tables import aligned, print_json
 
 app = App(name="models", help="The base models on this machine: list, pull, verify.")
 
 
 @app.command(name="list")
-def list_models(*, json: Annotated[bool, Parameter(name="--json")] = False) -> int:
-    """List the models SQLWright knows and whether they are on this machine.
-
-    Args:
-        json: Print one JSON document.
-    """
+def list_models(*, json: Json = False) -> int:
+    """List the models SQLWright knows and whether they are on this machine."""
     from sqlwright.cli.doctor import model_states
     from sqlwright.models.verify import models_folder
 
@@ -33,12 +28,11 @@ def list_models(*, json: Annotated[bool, Parameter(name="--json")] = False) -> i
 
 
 @app.command
-def pull(name: str, *, json: Annotated[bool, Parameter(name="--json")] = False) -> int:
+def pull(name: str, *, json: Json = False) -> int:
     """Download a model, or the rest of it, and check its SHA-256.
 
     Args:
         name: The model's name in `sqlwright models list`.
-        json: Print one JSON document.
     """
     from sqlwright.cli.terminal import TerminalReporter
     from sqlwright.models.download import pull as fetch
@@ -56,12 +50,11 @@ def pull(name: str, *, json: Annotated[bool, Parameter(name="--json")] = False) 
 
 
 @app.command
-def verify(name: str, *, json: Annotated[bool, Parameter(name="--json")] = False) -> int:
+def verify(name: str, *, json: Json = False) -> int:
     """Hash all bytes of a model and compare; exit code 1 if they are not the right ones.
 
     Args:
         name: The model's name, or the path of a file.
-        json: Print one JSON document.
     """
     from sqlwright.cli.terminal import TerminalReporter
     from sqlwright.models.verify import verify as check

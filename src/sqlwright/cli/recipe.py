@@ -9,25 +9,20 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
+from sqlwright.cli.options import Json, Overrides, RecipeFile
 from sqlwright.cli.tables import aligned, print_json
 from sqlwright.errors import RecipeError
 
 app = App(name="recipe", help="Recipes: list, copy, check, and what a setting means.")
 
-_JSON = Parameter(name="--json")
-
 
 @app.command(name="list")
-def list_recipes(*, json: Annotated[bool, _JSON] = False) -> int:
-    """List the recipes that ship with SQLWright.
-
-    Args:
-        json: Print one JSON document.
-    """
+def list_recipes(*, json: Json = False) -> int:
+    """List the recipes that ship with SQLWright."""
     recipes = [(path.stem, _first_comment(path), str(path)) for path in shipped()]
     if json:
         print_json([dict(zip(("name", "about", "path"), one, strict=True)) for one in recipes])
@@ -52,9 +47,8 @@ def copy(name: str, target: Path | None = None) -> int:
     known = {path.stem: path for path in shipped()}
     source = known.get(name.removesuffix(".toml"))
     if source is None:
-        raise RecipeError(
-            f"expected a recipe of `sqlwright recipe list` ({', '.join(known)}), found {name!r}.{nearest(name, list(known))}"
-        )
+        hint = nearest(name, list(known))
+        raise RecipeError(f"expected a recipe of `sqlwright recipe list` ({', '.join(known)}), found {name!r}.{hint}")
     path = target or Path(source.name)
     if path.is_dir():
         path = path / source.name
@@ -71,18 +65,12 @@ def copy(name: str, target: Path | None = None) -> int:
 
 @app.command
 def check(
-    recipe: Path,
+    recipe: RecipeFile,
     *,
-    set: Annotated[list[str] | None, Parameter(name="--set")] = None,
-    json: Annotated[bool, _JSON] = False,
+    set: Overrides = None,
+    json: Json = False,
 ) -> int:
-    """Read a recipe and print it complete, every setting written out; all errors are reported at once.
-
-    Args:
-        recipe: The recipe file.
-        set: Change a setting: KEY=VALUE; may be given several times.
-        json: Print one JSON document, settings by dotted key.
-    """
+    """Read a recipe and print it complete, every setting written out; all errors are reported at once."""
     from sqlwright.recipe import read_recipe, to_toml
 
     read = read_recipe(recipe, set or [])
@@ -94,12 +82,11 @@ def check(
 
 
 @app.command
-def explain(key: str = "", *, json: Annotated[bool, _JSON] = False) -> int:
+def explain(key: str = "", *, json: Json = False) -> int:
     """Tell what a setting means, its type and its default.
 
     Args:
         key: A setting such as train.epochs, or a section such as train; all of them if left out.
-        json: Print one JSON document.
     """
     from sqlwright.recipe import nearest, settings
 

@@ -1,4 +1,7 @@
-"""`sqlwright run RECIPE.toml` and one verb per stage: prepare, train, predict, evaluate, export."""
+"""`sqlwright run RECIPE.toml` and one verb per stage: prepare, train, predict, evaluate, export.
+
+Not covered: the stages themselves; `sqlwright.pipeline` is their map.
+"""
 
 from __future__ import annotations
 
@@ -7,90 +10,51 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sqlwright.cli.options import RUNS, Json, Overrides, RecipeFile, Runs
 from sqlwright.cli.tables import print_json, safe
 
 PARTIAL = 6
 
-Set = Annotated[list[str] | None, Parameter(name="--set")]
-Json = Annotated[bool, Parameter(name="--json")]
-_RUNS = Path("runs")
+Plan = Annotated[bool, Parameter(name="--plan", help="Only say what would be done, and what it would take.")]
 
 
-def run(recipe: Path, *, set: Set = None, runs: Path = _RUNS, plan: bool = False, json: Json = False) -> int:
-    """Do all stages of a recipe; the same command again continues where the last one stopped.
-
-    Args:
-        recipe: The recipe file.
-        set: Change a setting for this run: KEY=VALUE; may be given several times.
-        runs: Folder of run folders.
-        plan: Only say what would be done, and what it would take.
-        json: Print one JSON document.
-    """
+def run(recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False) -> int:
+    """Do all stages of a recipe; the same command again continues where the last one stopped."""
     return _do(None, recipe, set, runs, plan, json)
 
 
-def prepare(recipe: Path, *, set: Set = None, runs: Path = _RUNS, plan: bool = False, json: Json = False) -> int:
-    """Read the questions and databases of a recipe and check them.
-
-    Args:
-        recipe: The recipe file.
-        set: Change a setting for this run: KEY=VALUE; may be given several times.
-        runs: Folder of run folders.
-        plan: Only say what would be done, and what it would take.
-        json: Print one JSON document.
-    """
+def prepare(
+    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+) -> int:
+    """Read the questions and databases of a recipe, check them, and say what is left out."""
     return _do("prepare", recipe, set, runs, plan, json)
 
 
-def train(recipe: Path, *, set: Set = None, runs: Path = _RUNS, plan: bool = False, json: Json = False) -> int:
-    """Fine-tune the model of a recipe.
-
-    Args:
-        recipe: The recipe file.
-        set: Change a setting for this run: KEY=VALUE; may be given several times.
-        runs: Folder of run folders.
-        plan: Only say what would be done, and what it would take.
-        json: Print one JSON document.
-    """
+def train(
+    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+) -> int:
+    """Fine-tune the model of a recipe; continues from the last checkpoint."""
     return _do("train", recipe, set, runs, plan, json)
 
 
-def predict(recipe: Path, *, set: Set = None, runs: Path = _RUNS, plan: bool = False, json: Json = False) -> int:
-    """Write SQL for the evaluation questions of a recipe.
-
-    Args:
-        recipe: The recipe file.
-        set: Change a setting for this run: KEY=VALUE; may be given several times.
-        runs: Folder of run folders.
-        plan: Only say what would be done, and what it would take.
-        json: Print one JSON document.
-    """
+def predict(
+    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+) -> int:
+    """Write SQL for the evaluation questions of a recipe."""
     return _do("predict", recipe, set, runs, plan, json)
 
 
-def evaluate(recipe: Path, *, set: Set = None, runs: Path = _RUNS, plan: bool = False, json: Json = False) -> int:
-    """Score the predictions of a recipe's run.
-
-    Args:
-        recipe: The recipe file.
-        set: Change a setting for this run: KEY=VALUE; may be given several times.
-        runs: Folder of run folders.
-        plan: Only say what would be done, and what it would take.
-        json: Print one JSON document.
-    """
+def evaluate(
+    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+) -> int:
+    """Score the predictions of a recipe's run."""
     return _do("evaluate", recipe, set, runs, plan, json)
 
 
-def export(recipe: Path, *, set: Set = None, runs: Path = _RUNS, plan: bool = False, json: Json = False) -> int:
-    """Write the adapter of a recipe's run as GGUF.
-
-    Args:
-        recipe: The recipe file.
-        set: Change a setting for this run: KEY=VALUE; may be given several times.
-        runs: Folder of run folders.
-        plan: Only say what would be done, and what it would take.
-        json: Print one JSON document.
-    """
+def export(
+    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+) -> int:
+    """Write the adapter of a recipe's run as GGUF and check that it answers as it did in training."""
     return _do("export", recipe, set, runs, plan, json)
 
 

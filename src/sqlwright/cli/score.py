@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from sqlwright.cli.options import Json
 from sqlwright.cli.tables import print_json, safe
 from sqlwright.cli.terminal import TerminalReporter
 from sqlwright.errors import RecipeError
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from sqlwright.cli.score_benchmarks import Scored
     from sqlwright.evaluation.comparison import RunComparison
 
-Benchmark = Literal["spider", "bird", "sql-eval", "viggo", "code"]
+Benchmark = Annotated[Literal["spider", "bird", "sql-eval", "viggo", "code"], Parameter(metavar="NAME")]
+File = Annotated[Path, Parameter(metavar="FILE")]
 
 PARTIAL, INTERRUPTED = 6, 130
 
@@ -29,15 +31,15 @@ PARTIAL, INTERRUPTED = 6, 130
 def score(
     *,
     benchmark: Benchmark,
-    gold: Path,
-    predictions: Path,
-    databases: Path | None = None,
-    tables: Path | None = None,
+    gold: File,
+    predictions: File,
+    databases: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    tables: File | None = None,
     keep_distinct: bool = False,
     plug_value: bool = False,
-    verdicts: Path | None = None,
-    compare: Path | None = None,
-    json: Annotated[bool, Parameter(name="--json")] = False,
+    verdicts: Annotated[Path | None, Parameter(metavar="OUT.tsv")] = None,
+    compare: File | None = None,
+    json: Json = False,
 ) -> int:
     """Score a file of predictions, one per gold in the same order.
 
@@ -51,7 +53,6 @@ def score(
         plug_value: Put the gold's values into the predictions first (Spider, for systems without values).
         verdicts: Write a row per question to this file: TSV with a header.
         compare: Another prediction file for the same golds; says whether it is better, and on which questions.
-        json: Print one JSON document.
     """
     from sqlwright.cli.score_benchmarks import Files, score_benchmark
 

@@ -99,6 +99,9 @@ def score_benchmark(files: Files, reporter: Reporter) -> Scored:
         DataError: a file is missing or malformed.
     """
     _refuse_foreign_options(files)
+    for path in (files.gold, files.predictions):
+        if not path.is_file():
+            raise DataError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing there'}.")
 
     def progress(done: int, total: int) -> None:
         reporter.progress("score", done, total)
@@ -106,19 +109,22 @@ def score_benchmark(files: Files, reporter: Reporter) -> Scored:
     if files.benchmark == "spider":
         return _spider(files, reporter)
     if files.benchmark == "bird":
-        from sqlwright.evaluation.bird import read_bird_golds, score_bird
+        from sqlwright.evaluation.bird import score_bird
 
         found = score_bird(files.gold, files.predictions, _databases(files), progress=progress)
-        return Scored(found, len(read_bird_golds(files.gold)))
-    if files.benchmark == "sql-eval":
+    elif files.benchmark == "sql-eval":
         from sqlwright.evaluation.sql_eval import score_sql_eval
 
         found = score_sql_eval(files.gold, files.predictions, _databases(files), progress=progress)
+    elif files.benchmark == "code":
+        from sqlwright.evaluation.code import score_code
+
+        found = score_code(files.gold, files.predictions, progress=progress)
     else:
         from sqlwright.evaluation.viggo import score_viggo
 
         found = score_viggo(files.gold, files.predictions)
-    return Scored(found, len(found.items))
+    return Scored(found, max(one.expected for one in found.reports.values()))
 
 
 def comparisons(base: Scored, scored: Scored, names: tuple[str, str]) -> list[RunComparison]:
