@@ -104,6 +104,7 @@ def test_a_file_is_scored_by_difficulty(folder: Path) -> None:
     report = found.reports["ex"]
     assert (report.overall.correct, report.overall.total, report.expected) == (3, 5, 6)
     assert report.by["category"]["simple"].value == 1.0
+    assert list(report.by["category"]) == ["simple", "moderate", "challenging"]
     # the columns are swapped, yet every cell is found; in the first no row stands in its place
     assert found.items[2]["soft_f1"] == 1.0
     assert found.measures["soft_f1"]["simple"] == 0.5
@@ -119,6 +120,12 @@ def test_a_file_is_scored_by_difficulty(folder: Path) -> None:
 def test_predictions_without_a_database_or_text_are_read_as_the_original_does(folder: Path) -> None:
     _, predicted = write(folder, ["SELECT 1", None, "SELECT 2\t----- bird -----\tcity"])
     assert read_bird_predictions(predicted, 3) == ["SELECT 1", " ", "SELECT 2"]
+
+
+def test_the_sql_form_of_predictions(tmp_path: Path) -> None:
+    path = tmp_path / "predicted.sql"
+    path.write_text("SELECT 1\n\nSELECT 2\tcity\n")
+    assert read_bird_predictions(path, 3) == ["SELECT 1", "", "SELECT 2"]
 
 
 def test_the_sql_form_of_golds(folder: Path) -> None:

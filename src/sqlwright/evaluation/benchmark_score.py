@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlwright.evaluation.statistics import report
+from sqlwright.evaluation.statistics import group_order, report
 from sqlwright.records import Report, Score, Verdict
 
 Item = dict[str, object]
@@ -103,7 +103,7 @@ def means_by_group(values: Sequence[tuple[str, float]]) -> dict[str, float]:
     for group, value in values:
         if group:
             groups.setdefault(group, []).append(value)
-    parts = {group: mean(groups[group]) for group in sorted(groups)}
+    parts = {group: mean(groups[group]) for group in sorted(groups, key=group_order)}
     return {"all": mean([value for _, value in values]), **parts}
 
 

@@ -80,7 +80,8 @@ def score_bird(
 
     Args:
         gold: mini-dev's JSON (or JSON lines) with `SQL`, `db_id`, `difficulty`, or lines `SQL<tab>db_id`.
-        predictions: JSON as the original takes it: `{"0": "SQL<tab>----- bird -----<tab>db_id", ...}`.
+        predictions: JSON as the original takes it: `{"0": "SQL<tab>----- bird -----<tab>db_id", ...}`, or text
+            (`.sql`, `.txt`) with one query per line.
         databases: folder with `<db_id>/<db_id>.sqlite`.
         repetitions: how often each pair is timed for R-VES; 0 leaves R-VES out, the original takes 100.
         executor: runs the queries; by default two workers with the original's 30 seconds.
@@ -94,9 +95,7 @@ def score_bird(
     paths = {name: find_database(databases, name) for name in {g.database for g in golds}}
     notes = ["BIRD's EX ignores duplicates and the order of rows; empty equals empty"]
     if len(predicted) < len(golds):
-        notes.append(
-            f"{len(golds) - len(predicted)} golds have no prediction and are left out, as in the original"
-        )
+        notes.append(f"{len(golds) - len(predicted)} golds have no prediction and are left out, as in the original")
     owned = Executor(workers=2, limits=_LIMITS) if executor is None else nullcontext(executor)
     with owned as running:
         pairs = list(zip(golds, predicted, strict=False))
@@ -112,9 +111,7 @@ def score_bird(
         if repetitions:
             _add_timings(rows, pairs, paths, running, repetitions)
     items, verdicts = [item for item, _ in rows], [verdict for _, verdict in rows]
-    return collect(
-        "bird", items, verdicts, ["ex"], expected=len(golds), measures=_measures(items), notes=notes
-    )
+    return collect("bird", items, verdicts, ["ex"], expected=len(golds), measures=_measures(items), notes=notes)
 
 
 def read_bird_golds(path: Path) -> list[BirdGold]:
@@ -144,11 +141,13 @@ def read_bird_predictions(path: Path, expected: int) -> list[str]:
     of nothing. Raises `DataError` if there are more predictions than golds, or if the keys are numbers out of
     order: the original would score them against the wrong golds.
     """
-    found = read_json(path)
+    if path.suffix in (".sql", ".txt"):
+        lines = [line.split("\t")[0] for line in read_lines(path)]
+        found: Any = {str(place): line for place, line in enumerate(lines)}
+    else:
+        found = read_json(path)
     if not isinstance(found, dict):
-        raise DataError(
-            f'{path}:1: expected a JSON object {{"0": "SQL", ...}}, found {type(found).__name__}.'
-        )
+        raise DataError(f'{path}:1: expected a JSON object {{"0": "SQL", ...}}, found {type(found).__name__}.')
     if len(found) > expected:
         raise DataError(f"{path}: expected at most {expected} predictions, found {len(found)}.")
     numbers = [int(key) for key in found if key.isdecimal()]
@@ -206,9 +205,7 @@ def mean_ratio(ratios: Sequence[float]) -> float:
     return statistics.fmean(kept or ratios)
 
 
-def time_pair(
-    seconds: Callable[[str], float | None], gold: str, predicted: str, repetitions: int
-) -> Timing | None:
+def time_pair(seconds: Callable[[str], float | None], gold: str, predicted: str, repetitions: int) -> Timing | None:
     """Return the timing of a right prediction, or None if a repetition fails; `seconds` runs a query."""
     ratios = []
     for _ in range(repetitions):
@@ -248,9 +245,7 @@ def _score_one(index: int, gold: BirdGold, wanted: Outcome, found: Outcome) -> t
         database=gold.database,
         category=gold.difficulty or None,
     )
-    usable = (
-        wanted.ok and found.ok and not wanted.truncated and not found.truncated and reason != "time_limit"
-    )
+    usable = wanted.ok and found.ok and not wanted.truncated and not found.truncated and reason != "time_limit"
     item: Item = {
         "index": index,
         "db_id": gold.database,

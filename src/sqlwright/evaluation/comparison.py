@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlwright.errors import DataError
-from sqlwright.evaluation.statistics import Difference, McNemar, mcnemar, paired_difference, score
-from sqlwright.records import HARDNESS, Score, Verdict
+from sqlwright.evaluation.statistics import Difference, McNemar, group_order, mcnemar, paired_difference, score
+from sqlwright.records import Score, Verdict
 
 SIGNIFICANT = 0.05
 """Probability below which `table()` calls a difference significant."""
@@ -152,9 +152,8 @@ def _groups(pairs: Sequence[tuple[Verdict, Verdict]], breakdown: str) -> list[Gr
     for x, y in pairs:
         if group := getattr(x, breakdown) or getattr(y, breakdown):
             members.setdefault(group, []).append((x.correct, y.correct))
-    rank: dict[str, int] = {name: place for place, name in enumerate(HARDNESS)}
     parts = []
-    for group in sorted(members, key=lambda name: (rank.get(name, 99), name)):
+    for group in sorted(members, key=group_order):
         left, right = [x for x, _ in members[group]], [y for _, y in members[group]]
         test = mcnemar(left, right)
         difference = paired_difference(left, right)

@@ -25,6 +25,7 @@ TAIL = 0.025
 
 _Z = 1.959963984540054
 _NEGLIGIBLE = 1e-15
+_LEVELS = {name: place for place, name in enumerate([*HARDNESS, "simple", "moderate", "challenging"])}
 
 
 class McNemar(NamedTuple):
@@ -83,8 +84,7 @@ def report(
     twice = [name for name, count in Counter(verdict.id for verdict in chosen).items() if count > 1]
     if twice:
         raise DataError(
-            f"{metric}: expected one verdict per question, found several for {', '.join(twice[:3])}; "
-            "keep one per id."
+            f"{metric}: expected one verdict per question, found several for {', '.join(twice[:3])}; keep one per id."
         )
     if expected is None:
         expected = len(chosen)
@@ -99,12 +99,15 @@ def report(
         metric=metric,
         overall=score([verdict.correct for verdict in chosen]),
         expected=expected,
-        by={
-            name: groups for name in ("hardness", "category", "database") if (groups := _groups(chosen, name))
-        },
+        by={name: groups for name in ("hardness", "category", "database") if (groups := _groups(chosen, name))},
         reasons=dict(Counter(v.reason or "wrong" for v in chosen if not v.correct).most_common()),
         notes=tuple(notes),
     )
+
+
+def group_order(name: str) -> tuple[int, str]:
+    """Return a sort key for names of groups: Spider's and BIRD's levels from easy to hard, then by name."""
+    return _LEVELS.get(name, len(_LEVELS)), name
 
 
 def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
@@ -146,13 +149,12 @@ def paired_difference(a: Sequence[bool], b: Sequence[bool]) -> Difference:
 
 
 def _groups(verdicts: Sequence[Verdict], name: str) -> dict[str, Score]:
-    """Return the score of each group: hardness from easy to extra, the others by name."""
+    """Return the score of each group, from easy to hard where the names tell, else by name."""
     flags: dict[str, list[bool]] = {}
     for verdict in verdicts:
         if key := getattr(verdict, name):
             flags.setdefault(key, []).append(verdict.correct)
-    rank: dict[str, int] = {key: place for place, key in enumerate(HARDNESS)} if name == "hardness" else {}
-    return {key: score(flags[key]) for key in sorted(flags, key=lambda key: (rank.get(key, 99), key))}
+    return {key: score(flags[key]) for key in sorted(flags, key=group_order)}
 
 
 def _discordant(a: Sequence[bool], b: Sequence[bool]) -> tuple[int, int]:
