@@ -52,9 +52,12 @@ def test_timings_have_a_spread_and_fail_as_a_whole() -> None:
     taken: Iterator[float] = iter([1.0, 2.0, 1.0, 3.0, 1.0, 4.0])
     timing = time_pair(lambda sql: next(taken), "gold", "predicted", 3)
     assert timing is not None
-    assert (timing.ratio, timing.low, timing.high) == (3.0, 2.5, 3.5)
+    assert (timing.repetitions, timing.ratio, timing.low, timing.high) == (3, 3.0, 2.5, 3.5)
     assert timing.spread == pytest.approx(math.sqrt(2 / 3))
     assert time_pair(lambda sql: None, "gold", "predicted", 3) is None
+    slow = time_pair(lambda sql: 4.0, "gold", "predicted", 100)
+    assert slow is not None
+    assert (slow.repetitions, slow.ratio, slow.spread) == (2, 1.0, 0.0)
 
 
 @pytest.fixture
@@ -110,6 +113,7 @@ def test_a_file_is_scored_by_difficulty(folder: Path) -> None:
     assert found.measures["soft_f1"]["simple"] == 0.5
     assert 0 < found.measures["r_ves_low"]["all"] <= found.measures["r_ves_high"]["all"]
     assert found.items[2]["r_ves"] == 0.0
+    assert [item["timings"] for item in found.items] == [2, 2, 0, 0, 0]
     table = found.table()
     assert found.partial
     assert "scored 5 of 6" in table

@@ -136,7 +136,7 @@ else:
 )
 def test_hostile_programs_fail(name: str, verdicts: set[str]) -> None:
     start = time.perf_counter()
-    found = run((HOSTILE / f"{name}.py").read_text())
+    found = run((HOSTILE / f"{name}.txt").read_text())
     assert found.verdict in verdicts, found
     assert time.perf_counter() - start < 15
     assert not Path("/tmp/sqlwright-escaped").exists()
@@ -145,7 +145,7 @@ def test_hostile_programs_fail(name: str, verdicts: set[str]) -> None:
 def test_nothing_outside_is_removed(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("keep me")
-    source = (HOSTILE / "removes_outside.py").read_text().replace("TARGET", str(target))
+    source = (HOSTILE / "removes_outside.txt").read_text().replace("TARGET", str(target))
     assert run(source).verdict == "runtime_error"
     assert target.read_text() == "keep me"
 
@@ -153,7 +153,7 @@ def test_nothing_outside_is_removed(tmp_path: Path) -> None:
 def test_no_connection_gets_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
-        source = (HOSTILE / "opens_a_socket.py").read_text().replace("PORT", str(server.getsockname()[1]))
+        source = (HOSTILE / "opens_a_socket.txt").read_text().replace("PORT", str(server.getsockname()[1]))
         assert run(source).verdict == "runtime_error"
         with pytest.raises(TimeoutError):
             server.accept()
@@ -186,10 +186,10 @@ def test_each_fence_holds_alone(fence: str, tmp_path: Path) -> None:
         return str(found.verdict)
 
     assert verdict("def answer(x):\n    return x + 1\n") == "passed"
-    assert verdict((HOSTILE / "removes_outside.py").read_text().replace("TARGET", str(precious))) == "runtime_error"
+    assert verdict((HOSTILE / "removes_outside.txt").read_text().replace("TARGET", str(precious))) == "runtime_error"
     assert precious.exists()
     for hostile in ("bombs", "starts_a_program", "writes_outside", "leaves_early", "equals_everything"):
-        assert verdict((HOSTILE / f"{hostile}.py").read_text()) != "passed"
+        assert verdict((HOSTILE / f"{hostile}.txt").read_text()) != "passed"
     assert not Path("/tmp/sqlwright-escaped").exists()
 
 
@@ -200,7 +200,7 @@ def test_the_scratch_folder_may_be_written() -> None:
 
 def test_tests_that_swallow_errors_don_t_hide_an_early_end() -> None:
     tests = "try:\n    answer(1)\nexcept BaseException:\n    pass\n"
-    assert run((HOSTILE / "leaves_when_called.py").read_text(), tests).verdict == "ended_early"
+    assert run((HOSTILE / "leaves_when_called.txt").read_text(), tests).verdict == "ended_early"
 
 
 @pytest.mark.parametrize(("name", "count"), FILES.items())

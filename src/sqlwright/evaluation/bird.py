@@ -39,6 +39,12 @@ from sqlwright.records import Verdict
 SECONDS = 30.0
 """Time that prediction and gold share, as in the original."""
 
+REPETITIONS = 10
+"""Timings for R-VES by default: a tenth of the original's, enough to see the spread."""
+
+TIMING_SECONDS = 10.0
+"""Time after which a question isn't timed again."""
+
 SEPARATOR = "\t----- bird -----\t"
 
 # What the original starts from: any number of rows. These caps bound the memory, and cutting is said.
@@ -61,6 +67,8 @@ class BirdGold(NamedTuple):
 class Timing:
     """Repeated timings: the mean ratio gold/prediction, its quartiles and its standard deviation."""
 
+    repetitions: int
+
     ratio: float
     low: float
     high: float
@@ -72,18 +80,19 @@ def score_bird(
     predictions: Path,
     databases: Path,
     *,
-    repetitions: int = 0,
+    repetitions: int = REPETITIONS,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> BenchmarkScore:
-    """Return EX, Soft-F1 and, with `repetitions`, R-VES of a prediction file.
+    """Return EX, Soft-F1 and R-VES of a prediction file.
 
     Args:
         gold: mini-dev's JSON (or JSON lines) with `SQL`, `db_id`, `difficulty`, or lines `SQL<tab>db_id`.
         predictions: JSON as the original takes it: `{"0": "SQL<tab>----- bird -----<tab>db_id", ...}`, or text
             (`.sql`, `.txt`) with one query per line.
         databases: folder with `<db_id>/<db_id>.sqlite`.
-        repetitions: how often each pair is timed for R-VES; 0 leaves R-VES out, the original takes 100.
+        repetitions: how often each right prediction and its gold are timed for R-VES, at most; a question
+            ends early once it took `TIMING_SECONDS`. The original takes 100; 0 leaves R-VES out.
         executor: runs the queries; by default two workers with the original's 30 seconds.
         progress: called after each question.
 
@@ -207,15 +216,17 @@ def mean_ratio(ratios: Sequence[float]) -> float:
 
 def time_pair(seconds: Callable[[str], float | None], gold: str, predicted: str, repetitions: int) -> Timing | None:
     """Return the timing of a right prediction, or None if a repetition fails; `seconds` runs a query."""
-    ratios = []
-    for _ in range(repetitions):
+    ratios: list[float] = []
+    spent = 0.0
+    while len(ratios) < repetitions and spent < TIMING_SECONDS:
         fast, slow = seconds(predicted), seconds(gold)
         if fast is None or slow is None:
             return None
+        spent += fast + slow
         ratios.append(max(slow, 1e-9) / max(fast, 1e-9))
     # quartiles need two values; a single repetition is its own
     low, _, high = statistics.quantiles(ratios * 2 if len(ratios) == 1 else ratios, method="inclusive")
-    return Timing(mean_ratio(ratios), low, high, statistics.pstdev(ratios))
+    return Timing(len(ratios), mean_ratio(ratios), low, high, statistics.pstdev(ratios))
 
 
 def _gold(entry: object, where: str, place: int) -> BirdGold:
@@ -287,7 +298,7 @@ def _add_timings(
     executor: Executor,
     repetitions: int,
 ) -> None:
-    """Add `r_ves`, its quartile bounds, `time_ratio` and `time_spread` to every question's row."""
+    """Add `r_ves`, its quartile bounds and what they come from to every question's row."""
     for (item, verdict), (gold, sql) in zip(rows, pairs, strict=True):
         timing = None
         if verdict.correct and sql.strip():
@@ -302,6 +313,7 @@ def _add_timings(
         for name, ratio in zip(("r_ves", "r_ves_low", "r_ves_high"), values, strict=True):
             item[name] = 100 * math.sqrt(reward(ratio))
         item["time_ratio"], item["time_spread"] = values[0], timing.spread if timing else 0.0
+        item["timings"] = timing.repetitions if timing else 0
 
 
 def _measures(items: Sequence[Item]) -> Measures:
