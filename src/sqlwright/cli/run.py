@@ -14,6 +14,8 @@ from sqlwright.cli.options import RUNS, Json, Overrides, RecipeFile, Runs
 from sqlwright.cli.tables import print_json, safe
 
 PARTIAL = 6
+SCORED = (None, "evaluate", "export")
+"""The verbs after which there are scores; `None` is `run`."""
 
 Plan = Annotated[bool, Parameter(name="--plan", help="Only say what would be done, and what it would take.")]
 
@@ -74,10 +76,16 @@ def _do(only: str | None, path: Path, overrides: list[str] | None, runs: Path, p
     reporter = TerminalReporter()
     try:
         outcome = pipeline.run(recipe, path, runs, reporter, only=only)
+    except KeyboardInterrupt:
+        reporter.say("What is done is kept: the same command continues.")
+        raise
     finally:
         reporter.finish()
     if as_json:
         print_json(outcome.to_json())
     else:
-        print(safe(outcome.table(), keep_lines=True))
+        page = Path(outcome.folder) / "report.html"
+        table = outcome.table() if only in SCORED else ""
+        last = f"report: {page}" if table and page.is_file() else f"run: {outcome.folder}"
+        print(safe(f"{table}\n\n{last}".strip(), keep_lines=True))
     return PARTIAL if outcome.partial else 0

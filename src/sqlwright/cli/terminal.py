@@ -35,12 +35,14 @@ class Pace:
     def __init__(self, now: float) -> None:
         self.began = now
         self._points: deque[tuple[float, int]] = deque()
+        self._provisional = False
 
-    def start(self, now: float, done: int = 0) -> None:
-        """Measure from `done` pieces at the time `now` on."""
+    def start(self, now: float, done: int = 0, *, provisional: bool = False) -> None:
+        """Measure from `done` pieces at the time `now` on; `provisional`: only until two later points are known."""
         self.began = now
         self._points.clear()
         self._points.append((now, done))
+        self._provisional = provisional
 
     def update(self, now: float, done: int) -> None:
         """Take note that `done` pieces are finished."""
@@ -48,6 +50,9 @@ class Pace:
             self.start(now, done)
             return
         self._points.append((now, done))
+        if self._provisional and len(self._points) > 2 and now > self._points[1][0]:
+            self._points.popleft()  # the first stretch held loading and warming up
+            self._provisional = False
         window = max(_SHORTEST_WINDOW, (now - self.began) / 2)
         while len(self._points) > 2 and self._points[1][0] <= now - window:
             self._points.popleft()
@@ -112,7 +117,7 @@ class TerminalReporter:
             fresh = self._label is None and bool(self._stage) and not self._continues
             self._label = label
             if fresh and done:
-                self._pace.start(self._pace.began)
+                self._pace.start(self._pace.began, provisional=True)
             else:
                 self._pace.start(now, done)
         self._pace.update(now, done)
@@ -122,7 +127,7 @@ class TerminalReporter:
         else:
             ended = done >= total and self._unfinished
             if ended or (done < total and now - self._printed >= LINE_EVERY):
-                self._print(f"{self._subject(label)} {self.describe(self._last)}")
+                self._print(f"{label} {self.describe(self._last)}")
                 self._printed = now
                 self._unfinished = done < total
 
@@ -148,7 +153,7 @@ class TerminalReporter:
         count = (
             f"{state.done / 1e6:,.0f}/{state.total / 1e6:,.0f} MB"
             if byte
-            else f"{state.done:,}/{state.total:,} {self._counted(state.label)}".rstrip()
+            else f"{state.done:,}/{state.total:,} {self._unit}"
         )
         parts = [count]
         rate = self._pace.rate
@@ -160,13 +165,6 @@ class TerminalReporter:
         if state.note:
             parts.append(state.note)
         return ", ".join(parts)
-
-    def _subject(self, label: str) -> str:
-        """Return what a line begins with: the stage, or the label where there is none or it says more."""
-        return label if not self._stage or self._stage in label else self._stage
-
-    def _counted(self, label: str) -> str:
-        return self._unit if self._subject(label) == label else label
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -184,7 +182,7 @@ class TerminalReporter:
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task(self._subject(state.label), total=state.total, text="")
+            self._task = self._bar.add_task(state.label, total=state.total, text="")
         if self._task is not None:
             elapsed = duration(time.monotonic() - self._pace.began)
             text = f"{self.describe(state)}, {elapsed} so far"
@@ -197,7 +195,7 @@ class TerminalReporter:
             self._bar = self._task = None
             if self._last and self._stage:
                 elapsed = duration(time.monotonic() - self._pace.began)
-                self._print(f"{self._subject(self._last.label)} {self.describe(self._last)}, {elapsed}")
+                self._print(f"{self._last.label} {self.describe(self._last)}, {elapsed}")
         self._unfinished = False
 
 
