@@ -277,7 +277,7 @@ def _problem(path: Path, text: str, overrides: Sequence[str], error: Any) -> str
     if error["type"] == "extra_forbidden":
         keys = [known for known, *_ in settings()]
         scope = [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == ".".join(place[:-1])]
-        sections = [name for name in Recipe.model_fields] if len(place) == 1 else []
+        sections = list(Recipe.model_fields) if len(place) == 1 else []
         hint = nearest(place[-1], scope + sections)
         if not hint:
             elsewhere = [k for k in keys if k.endswith("." + place[-1])]

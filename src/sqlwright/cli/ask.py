@@ -19,6 +19,7 @@ KEYS = ("question", "sql", "columns", "rows", "truncated", "seconds", "model", "
 
 def ask(
     question: str,
+    /,
     *,
     database: Annotated[str, Parameter(metavar="FILE_OR_URL")],
     model: Annotated[str | None, Parameter(metavar="MODEL")] = None,

@@ -28,7 +28,7 @@ def list_models(*, json: Json = False) -> int:
 
 
 @app.command
-def pull(name: str, *, json: Json = False) -> int:
+def pull(name: str, /, *, json: Json = False) -> int:
     """Download a model, or the rest of it, and check its SHA-256.
 
     Args:
@@ -50,7 +50,7 @@ def pull(name: str, *, json: Json = False) -> int:
 
 
 @app.command
-def verify(name: str, *, json: Json = False) -> int:
+def verify(name: str, /, *, json: Json = False) -> int:
     """Hash all bytes of a model and compare; exit code 1 if they are not the right ones.
 
     Args:

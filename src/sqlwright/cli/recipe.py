@@ -35,7 +35,7 @@ def list_recipes(*, json: Json = False) -> int:
 
 
 @app.command
-def copy(name: str, target: Path | None = None) -> int:
+def copy(name: str, target: Path | None = None, /) -> int:
     """Copy a recipe, to change it and make it your own.
 
     Args:
@@ -66,6 +66,7 @@ def copy(name: str, target: Path | None = None) -> int:
 @app.command
 def check(
     recipe: RecipeFile,
+    /,
     *,
     set: Overrides = None,
     json: Json = False,
@@ -82,7 +83,7 @@ def check(
 
 
 @app.command
-def explain(key: str = "", *, json: Json = False) -> int:
+def explain(key: str = "", /, *, json: Json = False) -> int:
     """Tell what a setting means, its type and its default.
 
     Args:

@@ -20,41 +20,43 @@ SCORED = (None, "evaluate", "export")
 Plan = Annotated[bool, Parameter(name="--plan", help="Only say what would be done, and what it would take.")]
 
 
-def run(recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False) -> int:
+def run(
+    recipe: RecipeFile, /, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+) -> int:
     """Do all stages of a recipe; the same command again continues where the last one stopped."""
     return _do(None, recipe, set, runs, plan, json)
 
 
 def prepare(
-    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+    recipe: RecipeFile, /, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
 ) -> int:
     """Read the questions and databases of a recipe, check them, and say what is left out."""
     return _do("prepare", recipe, set, runs, plan, json)
 
 
 def train(
-    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+    recipe: RecipeFile, /, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
 ) -> int:
     """Fine-tune the model of a recipe; continues from the last checkpoint."""
     return _do("train", recipe, set, runs, plan, json)
 
 
 def predict(
-    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+    recipe: RecipeFile, /, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
 ) -> int:
     """Write SQL for the evaluation questions of a recipe."""
     return _do("predict", recipe, set, runs, plan, json)
 
 
 def evaluate(
-    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+    recipe: RecipeFile, /, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
 ) -> int:
     """Score the predictions of a recipe's run."""
     return _do("evaluate", recipe, set, runs, plan, json)
 
 
 def export(
-    recipe: RecipeFile, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
+    recipe: RecipeFile, /, *, set: Overrides = None, runs: Runs = RUNS, plan: Plan = False, json: Json = False
 ) -> int:
     """Write the adapter of a recipe's run as GGUF and check that it answers as it did in training."""
     return _do("export", recipe, set, runs, plan, json)

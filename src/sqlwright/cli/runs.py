@@ -47,7 +47,7 @@ def list_runs(*, runs: Runs = RUNS, json: Json = False) -> int:
 
 
 @app.command
-def show(run: str, *, runs: Runs = RUNS, json: Json = False) -> int:
+def show(run: str, /, *, runs: Runs = RUNS, json: Json = False) -> int:
     """Show a run: its stages, its scores by hardness, what it was made of.
 
     Args:
@@ -63,7 +63,7 @@ def show(run: str, *, runs: Runs = RUNS, json: Json = False) -> int:
 
 
 @app.command
-def compare(first: str, second: str, *, runs: Runs = RUNS, json: Json = False) -> int:
+def compare(first: str, second: str, /, *, runs: Runs = RUNS, json: Json = False) -> int:
     """Tell what the second run gains over the first: the paired difference, and whether it is chance.
 
     Args:

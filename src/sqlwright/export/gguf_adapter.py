@@ -28,7 +28,9 @@ def write_gguf_adapter(folder: Path, base: Path, target: Path) -> int:
     header = read_header(base)
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
-        raise ModelError(f"{folder}: expected a plain LoRA adapter, found {config.get('peft_type')} with other options.")
+        raise ModelError(
+            f"{folder}: expected a plain LoRA adapter, found {config.get('peft_type')} with other options."
+        )
     tensors = load_file(str(folder / "adapter_model.safetensors"))
     aside = target.with_name(target.name + ".partial")
     writer = gguf.GGUFWriter(str(aside), header.architecture)

@@ -9,7 +9,6 @@ Not covered: a file changed on purpose with its size and time put back. `verify`
 from __future__ import annotations
 
 import hashlib
-import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -161,7 +160,8 @@ def model_hash(path: Path) -> str:
     if known:
         return known
     digest = hash_file(path)
-    with contextlib.suppress(OSError):  # a folder that can't be written: the hash is computed each time
+    # A file of that name that isn't our record belongs to the user: it stays, and the hash is computed each time.
+    if not record_path(path).exists() or _record(path)[0]:
         write_record(path, digest, "local file")
     return digest
 

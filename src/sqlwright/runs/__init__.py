@@ -1,0 +1,1 @@
+"""Runs: the run folder, its manifest, its stages and its report."""

@@ -139,9 +139,7 @@ def groups(key: str, sets: Sequence[tuple[str, str, Mapping[str, Score]]]) -> li
 
 def loss_chart(losses: Sequence[LossPoint]) -> LossChart | None:
     """Return the loss curve, or None where no finite loss was logged."""
-    training = [
-        (p.step, p.loss) for p in losses if _finite(p.step) and p.loss is not None and _finite(p.loss)
-    ]
+    training = [(p.step, p.loss) for p in losses if _finite(p.step) and p.loss is not None and _finite(p.loss)]
     validation = [
         (p.step, p.validation_loss)
         for p in losses
@@ -196,9 +194,7 @@ def _hover(point: LossPoint, place: Any) -> dict[str, Any]:
         "questions/s": (point.questions_per_second, ".2f"),
     }
     values["values"] = [
-        (name, format(value, form))
-        for name, (value, form) in named.items()
-        if value is not None and _finite(value)
+        (name, format(value, form)) for name, (value, form) in named.items() if value is not None and _finite(value)
     ]
     return values
 

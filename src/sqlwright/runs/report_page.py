@@ -72,9 +72,7 @@ def render(page: ReportPage) -> str:
         sets=sets,
         headline=[bar(one.label, series, one.report.overall) for series, one in sets],
         metrics=_metric_rows(page),
-        hardness_names=[
-            name for name in HARDNESS if any(name in _by(s.report, "hardness") for s in page.score_sets)
-        ],
+        hardness_names=[name for name in HARDNESS if any(name in _by(s.report, "hardness") for s in page.score_sets)],
         change=_change(page),
         breakdowns=_breakdowns(page, sets),
         reasons=_reasons(page, sets),
@@ -181,9 +179,7 @@ def _metric_rows(page: ReportPage) -> list[tuple[str, list[tuple[str, Bar, dict[
 
 def _change(page: ReportPage) -> dict[str, Any] | None:
     """Return how verdicts moved from before to after, with the paired test; None without a before."""
-    pairs = [
-        (bool(q.correct_before), bool(q.correct)) for q in page.questions if q.correct_before is not None
-    ]
+    pairs = [(bool(q.correct_before), bool(q.correct)) for q in page.questions if q.correct_before is not None]
     if not pairs:
         return None
     before, after = [a for a, _ in pairs], [b for _, b in pairs]
@@ -198,9 +194,7 @@ def _change(page: ReportPage) -> dict[str, Any] | None:
     ):
         width = 100 * counts[pair] / len(pairs)
         link = href(outcome=outcome)
-        parts.append(
-            {"outcome": outcome, "name": name, "n": counts[pair], "x": start, "width": width, "href": link}
-        )
+        parts.append({"outcome": outcome, "name": name, "n": counts[pair], "x": start, "width": width, "href": link})
         start += width
     return {
         "parts": parts,
@@ -247,9 +241,7 @@ def _partial(page: ReportPage, sets: list[tuple[str, ScoreSet]]) -> list[str]:
         report = one.report
         if report.partial:
             title = page.metric_titles.get(report.metric, report.metric) or "score"
-            found.append(
-                f"{title}, {one.label}: scored {report.overall.total:,} of {report.expected:,} questions."
-            )
+            found.append(f"{title}, {one.label}: scored {report.overall.total:,} of {report.expected:,} questions.")
     return list(dict.fromkeys(found))
 
 

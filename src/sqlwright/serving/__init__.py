@@ -1,0 +1,1 @@
+"""Serving: a model put to work on a database."""

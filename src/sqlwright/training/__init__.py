@@ -1,0 +1,1 @@
+"""Training: shared-schema packing, LoRA, checkpoints."""

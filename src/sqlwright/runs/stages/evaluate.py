@@ -34,7 +34,9 @@ _STAND_IN = ("wta_1", "rankings", 352)
 
 def inputs(run: Run) -> dict[str, str]:
     """Return the completions, the questions, and how they are scored."""
-    values = {f"evaluate.{key}": json.dumps(value) for key, value in run.recipe.evaluate.model_dump(mode="json").items()}
+    values = {
+        f"evaluate.{key}": json.dumps(value) for key, value in run.recipe.evaluate.model_dump(mode="json").items()
+    }
     # The number of processes does not change a verdict.
     del values["evaluate.workers"]
     values["questions"] = hash_path(run.folder.questions)
@@ -67,9 +69,7 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         title=f"{run.recipe.name}: {run.recipe.model.base}",
         generated=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         metric_titles={name: TITLES[name] for name in reports[AFTER]},
-        score_sets=tuple(
-            ScoreSet(label, one) for label, metrics in reports.items() for one in metrics.values()
-        ),
+        score_sets=tuple(ScoreSet(label, one) for label, metrics in reports.items() for one in metrics.values()),
         questions=tuple(scored),
         losses=tuple(_losses(run)),
         facts=tuple(run_facts(run)),
@@ -162,7 +162,9 @@ def _notes(run: Run, executor: Executor) -> list[str]:
         if outcome.ok and outcome.rows[0][0] == rows:
             notes.append(f"{name}.{table} is a stand-in of {rows} rows: execution on {name} is easier to get right.")
     removed = "kept" if run.recipe.evaluate.keep_distinct else "removed"
-    notes.append(f"EX as the official scorer has it, DISTINCT {removed}, one database per question; greedy, one sample.")
+    notes.append(
+        f"EX as the official scorer has it, DISTINCT {removed}, one database per question; greedy, one sample."
+    )
     return notes
 
 
@@ -171,7 +173,8 @@ def _plain_report(run: Run, reports: dict[str, dict[str, Report]], notes: Sequen
         "name": run.recipe.name,
         "notes": list(notes),
         "scores": {
-            label: {name: dataclasses.asdict(one) for name, one in metrics.items()} for label, metrics in reports.items()
+            label: {name: dataclasses.asdict(one) for name, one in metrics.items()}
+            for label, metrics in reports.items()
         },
         "facts": {f"{group}: {name}": value for group, name, value in run_facts(run)},
     }

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sqlwright.runs.adapter import read_adapter
+from sqlwright.models.adapter import read_adapter
 from sqlwright.runs.folder import hash_path, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains

@@ -54,7 +54,10 @@ def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
         seconds = 0.0
         tokens = 0
         for completions in predict(
-            engine, waiting, recipe.predict.max_tokens, lambda done: run.reporter.progress(label, already + done, len(questions))
+            engine,
+            waiting,
+            recipe.predict.max_tokens,
+            lambda done: run.reporter.progress(label, already + done, len(questions)),
         ):
             append_records(target, completions)
             seconds += sum(one.seconds for one in completions)

@@ -1,4 +1,4 @@
-"""Stage `train`: questions in, an adapter out, in PEFT's format and as GGUF, with the prompt format it was trained on."""
+"""Stage `train`: questions in, an adapter out: in PEFT's format, as GGUF, and the prompt settings it belongs to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.errors import DataError
+from sqlwright.models.adapter import write_prompt_settings
 from sqlwright.prompts import build_prompts
 from sqlwright.records import Prompt
-from sqlwright.runs.adapter import write_prompt_format
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
 from sqlwright.sql.extract import extract_sql
@@ -62,7 +62,9 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     torch.set_num_threads(choose_threads(recipe.model.threads))
     device = choose_device(recipe.model.device)
     dtype = choose_dtype(recipe.model.dtype, device)
-    run.reporter.say(f"Reading {run.model_path.name} and its tokenizer ({str(dtype).removeprefix('torch.')}, {device}).")
+    run.reporter.say(
+        f"Reading {run.model_path.name} and its tokenizer ({str(dtype).removeprefix('torch.')}, {device})."
+    )
     tokenizer = load_tokenizer(run.model_path)
     learned, held_out = (prompts_of(run, part, tokenizer) for part in ("train", "validation"))
     if not learned:
@@ -87,7 +89,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     shutil.rmtree(aside, ignore_errors=True)
     result.model.peft_config["default"].base_model_name_or_path = recipe.model.base
     result.model.save_pretrained(str(aside))
-    write_prompt_format(aside, run)
+    write_prompt_settings(aside, recipe.prompt.model_dump(mode="json"), recipe.model.base, run.model_hash)
     write_gguf_adapter(aside, run.model_path, aside / "adapter.gguf")
     shutil.rmtree(folder.adapter, ignore_errors=True)
     aside.rename(folder.adapter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,6 @@ from typing import Any
 from sqlwright.errors import ModelError
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.prompts import STYLES, PromptFormat
-from sqlwright.runs.folder import write_text
-from sqlwright.runs.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +27,26 @@ class Adapter:
 
     def prompt_format(self, model: Path) -> PromptFormat:
         """Return the prompt format it was trained with, for the base model's file."""
-        return PromptFormat(
-            STYLES[self.style], self.sample_values, self.max_schema_tokens, chat_template(model)
-        )
+        return PromptFormat(STYLES[self.style], self.sample_values, self.max_schema_tokens, chat_template(model))
 
 
-def write_prompt_format(folder: Path, run: Run) -> None:
-    """Write `prompt.json` into an adapter's folder."""
-    settings: dict[str, Any] = run.recipe.prompt.model_dump(mode="json")
-    settings |= {"base": run.recipe.model.base, "base_sha256": run.model_hash}
-    write_text(folder / "prompt.json", json.dumps(settings, indent=1) + "\n")
+def write_prompt_settings(folder: Path, settings: Mapping[str, Any], base: str, base_hash: str) -> None:
+    """Write `prompt.json` into an adapter's folder: the recipe's prompt settings, and the base they belong to."""
+    values = {**settings, "base": base, "base_sha256": base_hash}
+    (folder / "prompt.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
+    """Return the newest adapter for the base among the runs in the folder, None if there is none."""
+    found = []
+    for settings in runs.glob("*/adapter/prompt.json"):
+        try:
+            adapter = read_adapter(settings.parent)
+        except ModelError:
+            continue
+        if adapter.base_hash == base_hash:
+            found.append((adapter.gguf.stat().st_mtime, adapter))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -51,7 +60,8 @@ def read_adapter(path: Path) -> Adapter:
             break
     else:
         raise ModelError(
-            f"{path}: expected an adapter (a folder with adapter.gguf and prompt.json) or a finished run, found neither."
+            f"{path}: expected an adapter (a folder with adapter.gguf and prompt.json) or a finished run, "
+            "found neither."
         )
     try:
         values = json.loads(settings.read_text(encoding="utf-8"))

@@ -1,0 +1,132 @@
+"""The map of SQLWright: five stages from question files to a scored, usable model, and the loop that runs them.
+
+    question files ─prepare─▶ questions.jsonl ─train─▶ adapter/ ─predict─▶ completions.jsonl ─evaluate─▶ report.html
+                                                              └─export─▶ export/adapter.gguf
+
+A stage names what it depends on (`inputs`), does its work (`execute`) and names what it wrote (`outputs`). The loop
+runs every stage whose inputs changed since it was last done and says why; a stage that was interrupted goes on where
+it stopped. `predict` comes twice: with the base model alone, for the comparison, and with the adapter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlwright.errors import RecipeError
+from sqlwright.recipe import Recipe, to_toml
+from sqlwright.runs.folder import RunFolder, write_text
+from sqlwright.runs.outcome import Outcome
+from sqlwright.runs.plan import PlanReport, make_plan_report
+from sqlwright.runs.reporter import Reporter, Silent
+from sqlwright.runs.run import Run
+from sqlwright.runs.stages import evaluate, export, predict, prepare, train
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of a run.
+
+    `inputs(run)` are texts by name: if one changes, the stage is done again. `execute(run, going_on)` does the work
+    (`going_on`: the same work was begun before) and returns facts for the manifest. `outputs(run)` are its files.
+    `verb` is the command that runs it; `wanted(run)` says whether the recipe asks for it.
+    """
+
+    name: str
+    verb: str
+    inputs: Callable[[Run], dict[str, str]]
+    execute: Callable[[Run, bool], dict[str, Any]]
+    outputs: Callable[[Run], Sequence[Path]]
+    wanted: Callable[[Run], bool] = lambda _: True
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("prepare", "prepare", prepare.inputs, prepare.execute, prepare.outputs),
+    Stage("train", "train", train.inputs, train.execute, train.outputs),
+    Stage(
+        "predict.base",
+        "predict",
+        predict.inputs,
+        partial(predict.execute, adapter=False),
+        lambda run: [run.folder.baseline],
+        lambda run: train.trains(run) and run.recipe.predict.baseline,
+    ),
+    Stage(
+        "predict",
+        "predict",
+        predict.inputs_after,
+        partial(predict.execute, adapter=True),
+        lambda run: [run.folder.completions],
+    ),
+    Stage("evaluate", "evaluate", evaluate.inputs, evaluate.execute, evaluate.outputs),
+    Stage("export", "export", export.inputs, export.execute, export.outputs),
+)
+
+
+def run(
+    recipe: Recipe, recipe_path: Path, runs: Path, reporter: Reporter | None = None, only: str | None = None
+) -> Outcome:
+    """Run the recipe's stages (or only those of the verb `only`) in `runs/NAME`, and return how they came out.
+
+    Stages before `only` must be up to date, or are run first. The same call again does only what is left to do.
+
+    Raises:
+        RunLockedError: another process works on this run.
+        SQLWrightError: whatever a stage finds wrong; what is done stays done.
+    """
+    # Spinning threads cost ten times the speed on a small machine; OpenMP reads this when it is first loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    reporter = reporter or Silent()
+    folder = RunFolder(runs / recipe.name)
+    last = len(STAGES)
+    if only:
+        verbs = [stage.verb for stage in STAGES]
+        if only not in verbs:
+            raise RecipeError(f"Expected one of the stages {', '.join(dict.fromkeys(verbs))}, found {only!r}.")
+        last = len(verbs) - verbs[::-1].index(only)
+    with folder.locked():
+        write_text(folder.recipe, to_toml(recipe))
+        hand = Run(recipe, recipe_path, folder, reporter)
+        for stage in STAGES[:last]:
+            if stage.wanted(hand):
+                _bring_up_to_date(stage, hand)
+        reporter.finish()
+        return Outcome(folder)
+
+
+def plan(recipe: Recipe, recipe_path: Path, runs: Path) -> PlanReport:
+    """Return what a run would do: stages, questions, tokens, estimated minutes and memory, and one marked prompt.
+
+    Reads questions, schemas and the tokenizer, never the weights; writes nothing.
+    """
+    folder = RunFolder(runs / recipe.name)
+    hand = Run(recipe, recipe_path, folder, Silent())
+    states = []
+    earlier = False
+    for stage in STAGES:
+        if not stage.wanted(hand):
+            continue
+        # Whatever follows a stage that has to run depends on results that are not there yet.
+        reasons = ["it follows a stage that has to run"] if earlier else folder.changed(stage.name, stage.inputs(hand))
+        states.append((stage.name, reasons))
+        earlier = earlier or bool(reasons)
+    return make_plan_report(hand, states)
+
+
+def _bring_up_to_date(stage: Stage, hand: Run) -> None:
+    """Run the stage unless it is up to date, and record it in the manifest."""
+    folder, inputs = hand.folder, stage.inputs(hand)
+    reasons = folder.changed(stage.name, inputs)
+    if not reasons:
+        hand.reporter.stage(stage.name, "up to date")
+        return
+    first = stage.name not in folder.manifest["stages"]
+    going_on = folder.begin(stage.name, inputs)
+    why = "; ".join(reasons[:4]) + (f" and {len(reasons) - 4} more" if len(reasons) > 4 else "")
+    hand.reporter.stage(stage.name, "continue" if going_on else "run" if first else "redo", "" if first else why)
+    facts = stage.execute(hand, going_on)
+    folder.done(stage.name, stage.outputs(hand), facts)

@@ -1,0 +1,113 @@
+"""Ask a database a question: the model writes SQL, the safe executor runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlwright.databases import Executor, Limits, Schema, describe
+from sqlwright.errors import DatabaseError, DataError, ModelError
+from sqlwright.models.adapter import newest_adapter, read_adapter
+from sqlwright.models.gguf import GgufEngine
+from sqlwright.models.tokenizer import chat_template
+from sqlwright.models.verify import find_model, model_hash
+from sqlwright.prompts import STYLES, PromptFormat, schema_text
+from sqlwright.sql.extract import extract_sql
+
+DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
+MAX_TOKENS = 300
+SHOWN_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question with the SQL the model wrote and the rows it gave.
+
+    `error` says why the query could not be run or the question not be answered, and is empty otherwise. `seconds` is
+    the time from the loaded model to the rows. `adapter` is the folder of the adapter, or None.
+    """
+
+    question: str
+    sql: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    truncated: bool
+    seconds: float
+    model: str
+    adapter: str | None
+    error: str = ""
+
+
+def ask(
+    question: str,
+    database: str,
+    *,
+    model: str | None = None,
+    adapter: str | None = None,
+    runs: Path = Path("runs"),
+    say: Callable[[str], None] = lambda _: None,
+) -> Answered:
+    """Return the answer to `question` about the SQLite file `database`.
+
+    `model` is a catalogue name or a GGUF file; `adapter` the folder of an adapter or of a finished run, or `none`.
+    Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`.
+
+    Raises:
+        DataError: the question is empty.
+        DatabaseError: the database is missing, unreadable or empty.
+        ModelError: the model or adapter is missing, or they don't belong together.
+    """
+    if not question.strip():
+        raise DataError("Expected a question, found an empty text.")
+    schema = _schema(database, 0)
+    found = read_adapter(Path(adapter)) if adapter and adapter != "none" else None
+    name = model or (found.base if found else DEFAULT_MODEL)
+    path = Path(name) if Path(name).is_file() else find_model(name)
+    if found and model_hash(path) != found.base_hash:
+        raise ModelError(
+            f"{found.folder}: this adapter was trained on {found.base} (SHA-256 {found.base_hash[:12]}…), "
+            f"but {path.name} has {model_hash(path)[:12]}…. Give its own base with --model, or another adapter."
+        )
+    if not adapter:
+        found = newest_adapter(runs, model_hash(path))
+    fmt = found.prompt_format(path) if found else PromptFormat(STYLES["ddl"], 0, 4096, chat_template(path))
+    say(f"Loading {path.name}" + (f" with the adapter of {found.folder}" if found else ""))
+    with GgufEngine(path, found.gguf if found else None, context=fmt.max_schema_tokens + 1024) as engine:
+        started = time.perf_counter()
+        if fmt.sample_values:
+            schema = _schema(database, fmt.sample_values)
+        text = schema_text(schema, fmt.style, fmt.max_schema_tokens, engine.count_tokens)
+        if text.omitted:
+            say(f"The schema is too long for the model; not shown to it: {', '.join(text.omitted)}")
+        prefix, suffix = fmt.chat.split(fmt.style.instruction, text.text + "\n\n", fmt.style.ask(question, ""))
+        answer = engine.answer(prefix, [suffix], MAX_TOKENS)[0]
+    sql = extract_sql(answer.text)
+    with Executor(workers=1, limits=Limits(rows=SHOWN_ROWS)) as executor:
+        outcome = executor.run(database, sql)
+    return Answered(
+        question=question,
+        sql=sql,
+        columns=outcome.columns,
+        rows=outcome.rows,
+        truncated=outcome.truncated,
+        seconds=round(time.perf_counter() - started, 3),
+        model=name,
+        adapter=str(found.folder) if found else None,
+        error="" if outcome.ok else outcome.message,
+    )
+
+
+def _schema(database: str, samples: int) -> Schema:
+    """Return the schema of the database; raise `DatabaseError` where there is nothing to ask."""
+    if "://" in database:
+        raise DatabaseError(
+            f"{database}: expected the path of a SQLite file; other engines can't be asked yet. "
+            "Export the tables to SQLite first."
+        )
+    schema = describe(database, samples)
+    if not any(table.columns for table in schema.tables):
+        raise DatabaseError(f"{database}: expected a database with tables, found none in it.")
+    return schema
