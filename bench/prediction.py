@@ -48,12 +48,13 @@ PACKAGES = ("xllamacpp", "torch", "transformers", "peft", "sqlwright")
 
 @dataclass
 class Predicted:
-    """What one way of predicting came to: SQL, seconds and decoded tokens by question id."""
+    """What one way of predicting came to: SQL, seconds and decoded tokens by question id, CPU seconds in all."""
 
     system: str
     sql: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
     peak_mb: float = 0.0
 
 
@@ -121,7 +122,7 @@ def predict_sqlwright(
         context = longest + options.max_tokens + 8
         with GgufEngine(path, adapter, context=context, parallel=options.parallel) as engine:
             forget_peak()
-            last = time.perf_counter()
+            last, cpu = time.perf_counter(), time.process_time()
             for completions in predict(engine, prompt_groups(prompts, options.parallel), options.max_tokens):
                 now = time.perf_counter()
                 by_database[completions[0].database] += now - last
@@ -129,6 +130,7 @@ def predict_sqlwright(
                 for completion in completions:
                     result.sql[completion.id] = completion.sql
                     result.tokens[completion.id] = completion.tokens
+            result.cpu_seconds = time.process_time() - cpu
             result.peak_mb = peak_memory_mb()
     members = Counter(prompt.database for prompt in prompts)
     result.seconds = {one.id: by_database[one.database] / members[one.database] for one in prompts}
@@ -156,12 +158,14 @@ def predict_one_by_one(
     result = Predicted("transformers")
     generate(model, tokenizer, sample[0], max_tokens=2)  # warm-up, not counted
     forget_peak()
+    cpu = time.process_time()
     for prompt in sample:
         started = time.perf_counter()
         tokens = generate(model, tokenizer, prompt, options.max_tokens)
         result.seconds[prompt.id] = time.perf_counter() - started
         result.tokens[prompt.id] = len(tokens)
         result.sql[prompt.id] = extract_sql(tokenizer.decode(tokens, skip_special_tokens=True))
+    result.cpu_seconds = time.process_time() - cpu
     result.peak_mb = peak_memory_mb()
     return result
 
@@ -221,7 +225,9 @@ def report(own: Predicted, one_by_one: Predicted) -> int:
     sample = list(one_by_one.sql)
     right = execution_accuracy([own, one_by_one], sample)
     slow = sum(one_by_one.seconds.values())
-    print(f"\n{'':30}{'seconds/question':>17}{'ratio':>8}{'tokens/question':>17}{'right':>9}{'peak MB':>9}")
+    print(
+        f"\n{'':30}{'seconds/question':>17}{'ratio':>8}{'CPU s/question':>16}{'tokens/question':>17}{'right':>9}{'peak MB':>9}"
+    )
     for one, count in zip((own, one_by_one), right, strict=True):
         seconds = sum(one.seconds[key] for key in sample)
         line(f"{one.system}, sample", one, sample, f"{slow / seconds:.2f}x", count)
@@ -240,7 +246,8 @@ def line(name: str, one: Predicted, keys: Sequence[str], ratio: str, right: int)
     seconds = sum(one.seconds[key] for key in keys) / len(keys)
     tokens = sum(one.tokens[key] for key in keys) / len(keys)
     share = f"{right}/{len(keys)}"
-    print(f"{name:30}{seconds:17.3f}{ratio:>8}{tokens:17.1f}{share:>9}{one.peak_mb:9.0f}")
+    cpu = f"{one.cpu_seconds / len(keys):.2f}" if len(keys) == len(one.sql) else ""
+    print(f"{name:30}{seconds:17.3f}{ratio:>8}{cpu:>16}{tokens:17.1f}{share:>9}{one.peak_mb:9.0f}")
 
 
 if __name__ == "__main__":

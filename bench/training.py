@@ -54,11 +54,12 @@ PACKAGES = ("torch", "transformers", "peft", "accelerate", "trl", "sqlwright")
 
 @dataclass
 class Measured:
-    """What one system did: seconds at the end of each step (from its start), and questions in that step."""
+    """What one system did: wall and CPU seconds from the start to the end of each step, and questions in that step."""
 
     system: str
     losses: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     questions: list[int] = field(default_factory=list)
     tokens: int = 0
     peak_mb: float = 0.0
@@ -68,9 +69,17 @@ class Measured:
     @property
     def rate(self) -> float:
         """Questions a second after the first step; over all steps if there is only one."""
-        if len(self.seconds) == 1:
-            return self.questions[0] / self.seconds[0]
-        return sum(self.questions[1:]) / (self.seconds[-1] - self.seconds[0])
+        return 1 / self._per_question(self.seconds)
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds a question, of all threads: hardly disturbed by what else the machine does."""
+        return self._per_question(self.cpu_seconds)
+
+    def _per_question(self, ends: Sequence[float]) -> float:
+        if len(ends) == 1:
+            return ends[0] / self.questions[0]
+        return (ends[-1] - ends[0]) / sum(self.questions[1:])
 
 
 def main() -> int:
@@ -88,6 +97,9 @@ def main() -> int:
     if options.measure:
         options.json.write_text(json.dumps(asdict(measure(options.measure, options))), encoding="utf-8")
         return 0
+    unknown = [system for system in options.systems if system.partition("-")[0] not in SYSTEMS]
+    if unknown:
+        parser.error(f"expected sqlwright, trainer-N or trl as systems, found {', '.join(unknown)}")
     find_model(options.model)  # a missing model is said before anything runs
     facts = machine(PACKAGES)
     print(facts_line(facts), flush=True)
@@ -158,6 +170,7 @@ class Job:
     seed: int
     result: Measured
     started: float = 0.0
+    cpu_started: float = 0.0
 
     def count_tokens(self, module: Any, inputs: tuple[Any, ...], _output: Any) -> None:
         """Count what passes through the embedding in training, padding included."""
@@ -167,6 +180,11 @@ class Job:
     def end_step(self) -> None:
         """Note the time of a finished step."""
         self.result.seconds.append(time.perf_counter() - self.started)
+        self.result.cpu_seconds.append(time.process_time() - self.cpu_started)
+
+    def start(self) -> None:
+        """Start the clocks."""
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
 
 def train_sqlwright(job: Job, _variant: str) -> Any:
@@ -175,7 +193,7 @@ def train_sqlwright(job: Job, _variant: str) -> Any:
 
     job.result.questions = [sum(map(len, step)) for step in job.plan.steps]
     with tempfile.TemporaryDirectory() as folder:
-        job.started = time.perf_counter()
+        job.start()
         done = train(
             job.model,
             job.plan,
@@ -332,7 +350,7 @@ def run_trainer(job: Job, trainer: Any) -> Any:
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Clock())
-    job.started = time.perf_counter()
+    job.start()
     trainer.train()
     job.result.losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
     return trainer.model
@@ -350,14 +368,15 @@ def report(results: Sequence[Measured]) -> int:
     padded = [result for result in results if result.system.startswith("trainer")]
     base = max(padded, key=lambda result: result.rate, default=None)
     print(
-        f"\n{'system':12}{'questions/s':>12}{'ratio':>8}{'peak MB':>9}{'tokens/question':>17}"
+        f"\n{'system':12}{'questions/s':>12}{'ratio':>8}{'CPU s/question':>16}{'peak MB':>9}{'tokens/question':>17}"
         f"{'mean step loss':>16}{'loss afterwards':>17}"
     )
     for result in results:
         ratio = f"{result.rate / base.rate:.2f}x" if base else "-"
         total = sum(result.questions)
         print(
-            f"{result.system:12}{result.rate:12.3f}{ratio:>8}{result.peak_mb:9.0f}{result.tokens / total:17.1f}"
+            f"{result.system:12}{result.rate:12.3f}{ratio:>8}{result.cpu:16.2f}{result.peak_mb:9.0f}"
+            f"{result.tokens / total:17.1f}"
             f"{sum(result.losses) / len(result.losses):16.5f}{result.final_loss:17.5f}"
         )
     print("\nloss per target token of each step (questions in the step)")

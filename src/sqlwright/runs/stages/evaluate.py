@@ -223,7 +223,7 @@ def _preview(outcome: Outcome) -> ResultPreview | None:
     if not outcome.ok:
         return None
     total = None if outcome.truncated else len(outcome.rows)
-    return ResultPreview(outcome.columns, outcome.rows[:10], total, outcome.truncated or len(outcome.rows) > 10)
+    return ResultPreview(outcome.columns, tuple(outcome.rows[:10]), total, outcome.truncated or len(outcome.rows) > 10)
 
 
 def _losses(run: Run) -> list[LossPoint]:
