@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+# Threads that spin while they wait make everything here ten times slower; OpenMP reads this when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 ARCHIVES = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -57,3 +60,26 @@ def parity_root() -> Path:
 def sample_databases() -> Path:
     """Return the folder with chinook.sqlite, northwind.sqlite and sakila.sqlite."""
     return unpack("sample_dbs") / "sample_dbs"
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Path:
+    """Return the tiny model of the catalogue (98 MB, pulled once per machine); skip where it can't be had."""
+    from sqlwright.errors import ModelError
+    from sqlwright.models.download import pull
+
+    try:
+        return pull("smollm2-135m-instruct")
+    except ModelError as error:
+        pytest.skip(f"needs the tiny model: {error}")
+
+
+@pytest.fixture(scope="session")
+def base_model() -> Path:
+    """Return the default base model; skip where it isn't on this machine (it is never pulled for a test)."""
+    from sqlwright.models.verify import local_path
+
+    found = local_path("qwen2.5-coder-0.5b-instruct")
+    if found is None:
+        pytest.skip("needs the base model: sqlwright models pull qwen2.5-coder-0.5b-instruct")
+    return found

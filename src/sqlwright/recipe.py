@@ -24,7 +24,7 @@ MetricName = Literal["ex", "em"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
 class ModelSettings(_Section):
@@ -154,7 +154,7 @@ class ExportSettings(_Section):
 class Recipe(_Section):
     """Everything a run depends on."""
 
-    name: str = Field("run", description="Name of the run; the run folder is called so.", pattern=r"^[\w.-]+$")
+    name: str = Field("run", description="Name of the run; the run folder is called so.", pattern=r"^\w[\w.-]*$")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         0, description="Seed of every random choice: splits, order, initial LoRA matrices."
     )
