@@ -1,0 +1,70 @@
+# make demo   fine-tune a small model, score it, ask it a question      make test   run the tests
+# make lint   style and types                                          make clean  remove what make made
+#
+# Another Python: make demo PYTHON=python3.12. Another place for the packages: make demo VENV=somewhere.
+# RUN_MODEL_TESTS=1 make test also fetches the base model (491 MB) and runs the tests that need it.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+BASE := qwen2.5-coder-0.5b-instruct
+TINY := smollm2-135m-instruct
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SAY := @printf '\n==> %s\n'
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(SAY) "Getting the base model, $(BASE) (491 MB, once)"
+	@$(BIN)/sqlwright models pull $(BASE)
+	$(SAY) "Fine-tuning and scoring: recipes/quickstart.toml (about ten minutes on two cores; Ctrl-C and make demo continue)"
+	@$(BIN)/sqlwright run recipes/quickstart.toml
+	$(SAY) "Asking the fine-tuned model about a music shop's database that it has never seen"
+	@$(BIN)/sqlwright ask "Which five artists have the most albums?" \
+		--database "$$($(BIN)/python -c "from sqlwright.datasets import package_path as at; print(at('chinook/chinook.sqlite'))")" \
+		--adapter runs/quickstart
+	$(SAY) "Done. Every question, before and after: runs/quickstart/report.html"
+
+test: $(VENV)/installed-dev
+	$(SAY) "Getting the tiny model, $(TINY) (98 MB, once)"
+	@$(BIN)/sqlwright models pull $(TINY)
+ifneq ($(RUN_MODEL_TESTS),)
+	$(SAY) "Getting the base model, $(BASE) (491 MB, once)"
+	@$(BIN)/sqlwright models pull $(BASE)
+endif
+	$(SAY) "Running the tests"
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+	@echo "Kept: runs/ (what was trained) and the models (sqlwright models list says where)."
+
+# The stamps: a second make installs nothing unless what the project needs has changed.
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(SAY) "Installing $(TORCH) (some minutes, once)"
+	@$(PIP) "$(TORCH)" || { echo "make: installing $(TORCH) failed (pip says why, above). Is the network there, and 4 GB of disk?" >&2; exit 1; }
+	$(SAY) "Installing SQLWright and what else it needs (a minute or two, once)"
+	@$(PIP) --editable ".[gguf,train]" || { echo "make: installing SQLWright failed (pip says why, above); make continues where it stopped." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/installed
+	$(SAY) "Installing the tools that test and check SQLWright"
+	@$(PIP) --editable ".[gguf,train,dev]" || { echo "make: installing the tools failed (pip says why, above); make continues where it stopped." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "make: expected Python 3.11 or newer as $(PYTHON), found $$($(PYTHON) --version 2>&1 || echo none)." >&2; \
+		echo "Install one, or name it: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(SAY) "Creating the virtual environment $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "make: $(PYTHON) can't create virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
