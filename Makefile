@@ -49,7 +49,7 @@ clean:
 	@echo "Kept: runs/ (what was trained) and the models (sqlwright models list says where)."
 
 # The stamps: a second make installs nothing unless what the project needs has changed.
-$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
 	$(SAY) "Installing $(TORCH) (some minutes, once)"
 	@$(PIP) "$(TORCH)" || { echo "make: installing $(TORCH) failed (pip says why, above). Is the network there, and 4 GB of disk?" >&2; exit 1; }
 	$(SAY) "Installing SQLWright and what else it needs (a minute or two, once)"
@@ -61,9 +61,9 @@ $(VENV)/installed-dev: pyproject.toml | $(VENV)/installed
 	@$(PIP) --editable ".[gguf,train,dev]" || { echo "make: installing the tools failed (pip says why, above); make continues where it stopped." >&2; exit 1; }
 	@touch $@
 
-$(VENV)/bin/python:
+$(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "make: expected Python 3.11 or newer as $(PYTHON), found $$($(PYTHON) --version 2>&1 || echo none)." >&2; \
+		echo "make: expected Python 3.11 or newer as $(PYTHON), found $$($(PYTHON) --version 2>/dev/null || echo none)." >&2; \
 		echo "Install one, or name it: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(SAY) "Creating the virtual environment $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \

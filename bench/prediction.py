@@ -225,9 +225,8 @@ def report(own: Predicted, one_by_one: Predicted) -> int:
     sample = list(one_by_one.sql)
     right = execution_accuracy([own, one_by_one], sample)
     slow = sum(one_by_one.seconds.values())
-    print(
-        f"\n{'':30}{'seconds/question':>17}{'ratio':>8}{'CPU s/question':>16}{'tokens/question':>17}{'right':>9}{'peak MB':>9}"
-    )
+    columns = ("seconds/question", 17), ("ratio", 8), ("CPU s/question", 16), ("tokens/question", 17), ("right", 9)
+    print("\n" + " " * 30 + "".join(f"{title:>{width}}" for title, width in columns) + f"{'peak MB':>9}")
     for one, count in zip((own, one_by_one), right, strict=True):
         seconds = sum(one.seconds[key] for key in sample)
         line(f"{one.system}, sample", one, sample, f"{slow / seconds:.2f}x", count)

@@ -9,7 +9,7 @@ Not covered: the metrics themselves (see `sqlwright.evaluation`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -102,29 +102,40 @@ def score_benchmark(files: Files, reporter: Reporter) -> Scored:
     for path in (files.gold, files.predictions):
         if not path.is_file():
             raise DataError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing there'}.")
-
-    def progress(done: int, total: int) -> None:
-        reporter.progress("score", done, total)
-
     if files.benchmark == "spider":
         return _spider(files, reporter)
+    reached = [0, 0]
+
+    def progress(done: int, total: int) -> None:
+        reached[:] = done, total
+        reporter.progress("score", done, total)
+
+    try:
+        found = _whole(files, progress)
+    except KeyboardInterrupt:
+        if reached[1]:
+            reporter.say(f"stopped at {reached[0]:,} of {reached[1]:,}: {files.benchmark} has no partial score.")
+        raise
+    return Scored(found, max(one.expected for one in found.reports.values()))
+
+
+def _whole(files: Files, progress: Callable[[int, int], None]) -> BenchmarkScore:
+    """Return the score of a benchmark whose scorer gives all or nothing."""
     if files.benchmark == "bird":
         from sqlwright.evaluation.bird import score_bird
 
-        found = score_bird(files.gold, files.predictions, _databases(files), progress=progress)
-    elif files.benchmark == "sql-eval":
+        return score_bird(files.gold, files.predictions, _databases(files), progress=progress)
+    if files.benchmark == "sql-eval":
         from sqlwright.evaluation.sql_eval import score_sql_eval
 
-        found = score_sql_eval(files.gold, files.predictions, _databases(files), progress=progress)
-    elif files.benchmark == "code":
+        return score_sql_eval(files.gold, files.predictions, _databases(files), progress=progress)
+    if files.benchmark == "code":
         from sqlwright.evaluation.code import score_code
 
-        found = score_code(files.gold, files.predictions, progress=progress)
-    else:
-        from sqlwright.evaluation.viggo import score_viggo
+        return score_code(files.gold, files.predictions, progress=progress)
+    from sqlwright.evaluation.viggo import score_viggo
 
-        found = score_viggo(files.gold, files.predictions)
-    return Scored(found, max(one.expected for one in found.reports.values()))
+    return score_viggo(files.gold, files.predictions)
 
 
 def comparisons(base: Scored, scored: Scored, names: tuple[str, str]) -> list[RunComparison]:

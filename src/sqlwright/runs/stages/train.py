@@ -49,6 +49,8 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         (folder.path / "metrics.jsonl").unlink(missing_ok=True)
     if not trains(run):
         return {"steps": 0, "questions": 0}
+    import warnings
+
     import torch
 
     from sqlwright.export.gguf_adapter import write_gguf_adapter
@@ -58,6 +60,8 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     from sqlwright.training.packing import encode
     from sqlwright.training.trainer import make_plan, train
 
+    # transformers and PEFT disagree on a name; it is theirs to mend and says nothing to the user.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     recipe = run.recipe
     torch.set_num_threads(choose_threads(recipe.model.threads))
     device = choose_device(recipe.model.device)
