@@ -65,6 +65,7 @@ class GgufEngine:
         self._check_adapter()
         self._folder = Path(tempfile.mkdtemp(prefix="sqlwright-slots-"))
         self._prefix: str | None = None
+        self._prefix_tokens: list[int] = []
         try:
             self._server = self._start(context, threads)
         except BaseException:
@@ -87,7 +88,7 @@ class GgufEngine:
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of `text`, special tokens such as `<|im_end|>` counted as one."""
-        return len(self._post("/tokenize", {"content": text, "add_special": False, "parse_special": True})["tokens"])
+        return len(self._tokens(text))
 
     def answer(self, prefix: str, suffixes: Sequence[str], max_tokens: int) -> list[Answer]:
         """Return the greedy answers to `prefix` + suffix, in order; at most `parallel` suffixes."""
@@ -102,7 +103,8 @@ class GgufEngine:
         reply = self._post(
             "/completion",
             {
-                "prompt": [prefix + suffix for suffix in suffixes],
+                # Prefix and suffix are tokenised apart, as in training: "\n\n" before a word is one token or two.
+                "prompt": [[*self._prefix_tokens, suffix] for suffix in suffixes],
                 "n_predict": max_tokens,
                 "temperature": 0,
                 "seed": 0,
@@ -127,11 +129,16 @@ class GgufEngine:
         if self._prefix == prefix:
             return
         self._prefix = None
+        self._prefix_tokens = self._tokens(prefix)
         # One token is decoded behind it: llama.cpp always does. It is not in the prompt and so never reused.
-        request = {"prompt": prefix, "n_predict": 1, "temperature": 0, "id_slot": 0, "cache_prompt": False}
+        request = {"prompt": self._prefix_tokens, "n_predict": 1, "temperature": 0, "id_slot": 0, "cache_prompt": False}
         self._post("/completion", request)
         self._post("/slots/0?action=save", {"filename": "prefix"})
         self._prefix = prefix
+
+    def _tokens(self, text: str) -> list[int]:
+        reply = self._post("/tokenize", {"content": text, "add_special": False, "parse_special": True})
+        return list(reply["tokens"])
 
     def _start(self, context: int, threads: int) -> Any:
         # Threads that spin while they wait cost ten times the speed on a small machine; read once, at import.

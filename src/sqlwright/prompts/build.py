@@ -45,13 +45,11 @@ def schema_text(schema: Schema, style: Style, max_tokens: int, count_tokens: Cou
     if count_tokens(full) <= max_tokens:
         return SchemaText(full, ())
     kept: list[Table] = []
-    used = 0
     omitted: list[str] = []
     for table in schema.tables:
-        size = count_tokens(style.table(table, schema)) + 1
-        if used + size <= max_tokens:
+        # The text is counted as a whole: what stands between and behind the tables belongs to it.
+        if count_tokens(_joined(schema, [*kept, table], style)) <= max_tokens:
             kept.append(table)
-            used += size
         else:
             omitted.append(table.name)
     if not kept and schema.tables:
@@ -109,7 +107,7 @@ def _narrowed(
     low, high = 1, len(table.columns)
     while low < high:
         middle = (low + high + 1) // 2
-        text = style.table(_first_columns(table, middle), schema)
+        text = _joined(schema, [_first_columns(table, middle)], style)
         if count_tokens(text) <= max_tokens:
             low = middle
         else:

@@ -19,8 +19,8 @@ def _relations(schema: Schema) -> str:
     sentences = []
     for table in schema.tables:
         for key in table.foreign_keys:
-            target = f" {', '.join(key.to_columns)}" if key.to_columns else ""
-            sentences.append(f"{', '.join(key.columns)} of {table.name} refers to{target} of {key.table}.")
+            target = f"{', '.join(key.to_columns)} of " if key.to_columns else ""
+            sentences.append(f"{', '.join(key.columns)} of {table.name} refers to {target}{key.table}.")
     return " ".join(sentences)
 
 
