@@ -36,6 +36,7 @@ from setting import (
     machine,
     peak_memory_mb,
     quickstart,
+    require_model,
     write_prompts,
 )
 from sqlwright.models.verify import find_model
@@ -75,7 +76,9 @@ def main() -> int:
         predicted = SYSTEMS[options.measure](options, *chosen_prompts(options))
         options.json.write_text(json.dumps(asdict(predicted)), encoding="utf-8")
         return 0
-    find_model(options.model)  # a missing model is said before anything runs
+    if options.adapter and not (options.adapter / "adapter_config.json").is_file():
+        parser.error(f"--adapter: expected a folder with adapter_config.json, found none in {options.adapter}")
+    require_model(options.model)
     die_with_children()
     facts = machine(PACKAGES)
     print(facts_line(facts), flush=True)

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlwright.datasets import Dataset, package_path, read_spider
+from sqlwright.errors import SQLWrightError
 from sqlwright.models.tokenizer import chat_template, load_tokenizer
+from sqlwright.models.verify import find_model
 from sqlwright.prompts import STYLES, PromptFormat, build_prompts
 from sqlwright.recipe import PromptSettings
 from sqlwright.records import Prompt, Question
@@ -64,6 +66,14 @@ def in_own_process(script: str, measured: str, options: dict[str, Any]) -> dict[
             raise SystemExit(f"{measured} failed with exit code {done.returncode}; its messages are above.")
         result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
         return result
+
+
+def require_model(name: str) -> None:
+    """Say what to do about a missing model before anything runs."""
+    try:
+        find_model(name)
+    except SQLWrightError as error:
+        raise SystemExit(str(error)) from None
 
 
 def die_with_children() -> None:

@@ -37,6 +37,7 @@ from setting import (
     machine,
     peak_memory_mb,
     quickstart,
+    require_model,
     write_prompts,
 )
 from sqlwright.models.verify import find_model
@@ -67,7 +68,7 @@ def main() -> int:
     unknown = [system for system in options.systems if system.partition("-")[0] not in SYSTEMS]
     if unknown:
         parser.error(f"expected sqlwright, trainer-N or trl as systems, found {', '.join(unknown)}")
-    find_model(options.model)  # a missing model is said before anything runs
+    require_model(options.model)
     facts = machine(PACKAGES)
     print(facts_line(facts), flush=True)
     die_with_children()
