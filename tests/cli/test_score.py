@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import pty
 import re
@@ -142,6 +143,16 @@ def test_malformed_files_end_with_3_and_name_the_line(sqlwright: Callable[..., A
     assert ended.out == ""
     assert message in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_predictions_may_come_from_a_pipe(shop: Path) -> None:
+    words = " ".join(f"'{word}'" for word in spider(shop, "--json")).replace(
+        f"'{shop / 'predictions.sql'}'", "/dev/stdin"
+    )
+    script = f"cat '{shop / 'predictions.sql'}' | '{sys.executable}' -c '{RUN}' {words}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["reports"]["ex"]["overall"]["correct"] == 3
 
 
 def test_latin_1_is_named_with_its_line(sqlwright: Callable[..., Any], shop: Path) -> None:

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from sqlwright.cli.commands import GROUPS
+from sqlwright.cli.tables import safe
 from sqlwright.errors import SQLWrightError
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ _EXTRAS = {
     "numpy": "train",
 }
 """Optional packages by the extra of SQLWright that brings them."""
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived; raised like Ctrl-C, so that files are closed and workers ended."""
 
 
 def build() -> App:
@@ -101,7 +98,9 @@ def _guarded(words: Sequence[str]) -> int:
         return _failed(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _failed("stopped by Ctrl-C.", INTERRUPTED)
-    except Terminated:
+    except SystemExit as error:
+        if error.code != TERMINATED:
+            raise
         return _failed("stopped by SIGTERM.", TERMINATED)
     except BrokenPipeError:
         raise
@@ -128,7 +127,7 @@ def _failed(message: str, code: int) -> int:
     if os.environ.get("SQLWRIGHT_DEBUG", "") not in ("", "0") and code != BUG:
         _show_traceback()
     try:
-        print(f"sqlwright: {message}", file=sys.stderr, flush=True)
+        print(f"sqlwright: {safe(message, keep_lines=True)}", file=sys.stderr, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return code
@@ -155,7 +154,7 @@ def _verbs() -> list[str]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise SystemExit(TERMINATED)  # on its way out, files are closed and workers ended
 
 
 def _drop_stdout() -> None:

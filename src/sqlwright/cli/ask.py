@@ -63,4 +63,4 @@ def _print_result(columns: object, rows: object, truncated: bool) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(safe(text, keep_lines=True), file=sys.stderr, flush=True)

@@ -78,7 +78,7 @@ def _do(only: str | None, path: Path, overrides: list[str] | None, runs: Path, p
     reporter = TerminalReporter()
     try:
         outcome = pipeline.run(recipe, path, runs, reporter, only=only)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         reporter.say("What is done is kept: the same command continues.")
         raise
     finally:

@@ -9,6 +9,7 @@ Not covered: the metrics themselves (see `sqlwright.evaluation`).
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,7 +101,7 @@ def score_benchmark(files: Files, reporter: Reporter) -> Scored:
     """
     _refuse_foreign_options(files)
     for path in (files.gold, files.predictions):
-        if not path.is_file():
+        if path.is_dir() or not path.exists():  # a pipe is as good as a file
             raise DataError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing there'}.")
     if files.benchmark == "spider":
         return _spider(files, reporter)
@@ -148,21 +149,21 @@ def comparisons(base: Scored, scored: Scored, names: tuple[str, str]) -> list[Ru
 
 def _spider(files: Files, reporter: Reporter) -> Scored:
     from sqlwright.databases import Executor
-    from sqlwright.evaluation.spider import Metric, SpiderItem, SpiderResult, read_gold_file, read_pairs, score_spider
+    from sqlwright.evaluation.spider import Metric, SpiderItem, SpiderResult, read_pairs, score_spider
 
     databases = _databases(files)
     pairs = read_pairs(files.gold, files.predictions)
     by_database: dict[str, list[int]] = {}
-    for place, (gold, pair) in enumerate(zip(read_gold_file(files.gold), pairs, strict=True)):
-        if pair.database not in by_database:
-            _require_database(databases, pair.database, f"{files.gold}:{gold.line}")
+    for place, pair in enumerate(pairs):
         by_database.setdefault(pair.database, []).append(place)
+    _require_databases(files.gold, databases, by_database)
     tables, missing = _tables(files, databases)
     metrics: tuple[Metric, ...] = ("ex", "em") if tables else ("ex",)
     items: dict[int, SpiderItem] = {}
     failures: list[DataError] = []
     interrupted = False
-    with Executor() as executor:
+    with Executor() as executor, tempfile.TemporaryDirectory(prefix="sqlwright-") as scratch:
+        tables = tables and _shortened(tables, by_database, Path(scratch))
         notes = _stand_in_notes(executor, databases, by_database)
         try:
             for name, places in by_database.items():
@@ -284,16 +285,35 @@ def _tables(files: Files, databases: Path) -> tuple[Path | None, tuple[str, ...]
     return found, ()
 
 
-def _require_database(databases: Path, name: str, where: str) -> None:
-    """Raise `DataError` with the gold's line where its database isn't there at all."""
-    from sqlwright.recipe import nearest
+def _shortened(tables: Path, names: Mapping[str, Any], scratch: Path) -> Path:
+    """Return a copy of tables.json with these databases alone: it is read once per database, and may hold hundreds.
 
-    if not (databases / name / f"{name}.sqlite").is_file():
-        known = sorted(folder.name for folder in databases.iterdir() if folder.is_dir())
-        raise DataError(
-            f"{where}: expected a database of {databases}, found {name!r}, which has no file "
-            f"{name}/{name}.sqlite there.{nearest(name, known)}"
-        )
+    A file that lacks one of them, or isn't right, is returned itself: the scorer says what is wrong with it.
+    """
+    try:
+        entries = [entry for entry in json.loads(tables.read_text(encoding="utf-8")) if entry["db_id"] in names]
+    except (OSError, ValueError, TypeError, KeyError):
+        return tables
+    if {entry["db_id"] for entry in entries} != set(names):
+        return tables
+    copy = scratch / "tables.json"
+    copy.write_text(json.dumps(entries), encoding="utf-8")
+    return copy
+
+
+def _require_databases(gold: Path, databases: Path, names: Mapping[str, Sequence[int]]) -> None:
+    """Raise `DataError` with the line of the first gold whose database isn't there at all."""
+    for name, places in names.items():
+        if not (databases / name / f"{name}.sqlite").is_file():
+            from sqlwright.evaluation.spider import read_gold_file
+            from sqlwright.recipe import nearest
+
+            line = f":{read_gold_file(gold)[places[0]].line}" if gold.is_file() else ""
+            known = sorted(folder.name for folder in databases.iterdir() if folder.is_dir())
+            raise DataError(
+                f"{gold}{line}: expected a database of {databases}, found {name!r}, which has no file "
+                f"{name}/{name}.sqlite there.{nearest(name, known)}"
+            )
 
 
 def _stand_in_notes(executor: Any, databases: Path, names: Mapping[str, Any]) -> list[str]:

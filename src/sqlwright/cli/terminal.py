@@ -13,6 +13,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from sqlwright.cli.tables import safe
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -133,6 +135,7 @@ class TerminalReporter:
 
     def say(self, text: str) -> None:
         """Print a message that stays."""
+        text = safe(text, keep_lines=True)  # names of tables and databases come from strangers
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -163,7 +166,7 @@ class TerminalReporter:
         if left is not None and state.done < state.total:
             parts.append(f"{duration(left)} left")
         if state.note:
-            parts.append(state.note)
+            parts.append(safe(state.note))
         return ", ".join(parts)
 
     def _print(self, text: str) -> None:
