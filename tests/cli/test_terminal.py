@@ -38,7 +38,7 @@ def test_time_left_is_right_at_a_steady_pace() -> None:
     for second in range(1, 100):
         pace.update(float(second), 2 * second)
         assert pace.rate == pytest.approx(2.0)
-        assert pace.left(2 * second, 400) == pytest.approx(200 - second)
+        assert pace.left(second, 2 * second, 400) == pytest.approx(200 - second)
 
 
 def test_time_left_follows_a_slower_pace() -> None:
@@ -56,9 +56,11 @@ def test_what_was_done_before_says_nothing_about_speed() -> None:
     pace.start(5.0, 900)
     pace.update(5.0, 900)
     assert pace.rate is None
-    assert pace.left(900, 1000) is None
+    assert pace.left(5.0, 900, 1000) is None
     pace.update(15.0, 910)
-    assert pace.left(910, 1000) == pytest.approx(90.0)
+    assert pace.left(15.0, 910, 1000) == pytest.approx(90.0)
+    assert pace.left(20.0, 910, 1000) == pytest.approx(85.0)
+    assert pace.left(500.0, 910, 1000) == 0.0
 
 
 def test_loading_counts_only_until_the_pace_is_known() -> None:
@@ -142,7 +144,7 @@ reporter = TerminalReporter()
 reporter.stage("predict", "run")
 for done in range(0, 61, 20):
     reporter.progress("predict", done, 60)
-    time.sleep(0.15)
+    time.sleep(0.3)
 reporter.say("a message that stays [bold]as it is[/bold]")
 reporter.finish()
 """

@@ -64,15 +64,16 @@ class Pace:
     @property
     def rate(self) -> float | None:
         """Pieces per second over the recent past, None until it is known."""
-        if len(self._points) < 2:
+        points = tuple(self._points)  # the bar's thread reads while the work's thread writes
+        if len(points) < 2:
             return None
-        (first, before), (last, done) = self._points[0], self._points[-1]
+        (first, before), (last, done) = points[0], points[-1]
         return (done - before) / (last - first) if last > first and done > before else None
 
-    def left(self, done: int, total: int) -> float | None:
-        """Return the seconds that the rest takes at this rate, None until it is known."""
-        rate = self.rate
-        return max(0, total - done) / rate if rate else None
+    def left(self, now: float, done: int, total: int) -> float | None:
+        """Return the seconds that the rest takes from `now` on at this rate, None until it is known."""
+        rate, points = self.rate, tuple(self._points)
+        return max(0.0, max(0, total - done) / rate - (now - points[-1][0])) if rate and points else None
 
 
 class _State(NamedTuple):
@@ -129,7 +130,7 @@ class TerminalReporter:
         else:
             ended = done >= total and self._unfinished
             if ended or (done < total and now - self._printed >= LINE_EVERY):
-                self._print(f"{label} {self.describe(self._last)}")
+                self._print(f"{label} {self.describe(self._last, now)}")
                 self._printed = now
                 self._unfinished = done < total
 
@@ -150,8 +151,8 @@ class TerminalReporter:
         """How many of how many were done at the last call, None before the first."""
         return (self._last.done, self._last.total) if self._last else None
 
-    def describe(self, state: _State) -> str:
-        """Return "48/240 questions, 1.1/s, 2:54 left, loss 0.71" for a point of progress."""
+    def describe(self, state: _State, now: float) -> str:
+        """Return "48/240 questions, 1.1/s, 2:54 left, loss 0.71" for a point of progress, at the time `now`."""
         byte = self._unit == "bytes"
         count = (
             f"{state.done / 1e6:,.0f}/{state.total / 1e6:,.0f} MB"
@@ -162,7 +163,7 @@ class TerminalReporter:
         rate = self._pace.rate
         if rate:
             parts.append(f"{rate / 1e6:,.1f} MB/s" if byte else f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
-        left = self._pace.left(state.done, state.total)
+        left = self._pace.left(now, state.done, state.total)
         if left is not None and state.done < state.total:
             parts.append(f"{duration(left)} left")
         if state.note:
@@ -175,21 +176,29 @@ class TerminalReporter:
     def _draw(self, state: _State) -> None:
         if self._bar is None:
             from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn
+            from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+            from rich.text import Text
+
+            class Words(ProgressColumn):
+                """Count, speed and times, made anew at every refresh: they go on between two steps."""
+
+                def render(column, task: Task) -> Text:
+                    now = time.monotonic()
+                    elapsed = duration(now - self._pace.began)
+                    return Text(f"{self.describe(self._last, now)}, {elapsed} so far" if self._last else "")
 
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[text]}", markup=False),
+                Words(),
                 console=Console(file=self._stream),
+                refresh_per_second=4,
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task(state.label, total=state.total, text="")
+            self._task = self._bar.add_task(safe(state.label), total=state.total)
         if self._task is not None:
-            elapsed = duration(time.monotonic() - self._pace.began)
-            text = f"{self.describe(state)}, {elapsed} so far"
-            self._bar.update(self._task, completed=state.done, total=state.total, text=text)
+            self._bar.update(self._task, completed=state.done, total=state.total)
 
     def _close_bar(self) -> None:
         """Take the bar away; where it was worth reading, one line stays."""
@@ -197,8 +206,8 @@ class TerminalReporter:
             self._bar.stop()
             self._bar = self._task = None
             if self._last and self._stage:
-                elapsed = duration(time.monotonic() - self._pace.began)
-                self._print(f"{self._last.label} {self.describe(self._last)}, {elapsed}")
+                now = time.monotonic()
+                self._print(f"{self._last.label} {self.describe(self._last, now)}, {duration(now - self._pace.began)}")
         self._unfinished = False
 
 
