@@ -45,8 +45,6 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 }
 """All verbs by what they are for, in the order of the help page."""
 
-_WIDTH = 79
-
 
 def first_page(words: list[str]) -> int:
     """Print the version or the page of help, and return the exit code; 2 where no verb was given."""

@@ -110,12 +110,14 @@ def explain(key: str = "", /, *, json: Json = False) -> int:
 
 def shipped() -> list[Path]:
     """Return the recipe files that ship, by name."""
-    checkout = Path(__file__).resolve().parents[3] / "recipes"
-    found = list(checkout.glob("*.toml")) if (checkout.parent / "pyproject.toml").is_file() else []
+    checkout = Path(__file__).resolve().parents[3]
+    found = list((checkout / "recipes").glob("*.toml")) if (checkout / "pyproject.toml").is_file() else []
     if not found:
         listed = metadata.files("sqlwright") or []
-        places = [Path(str(file.locate())) for file in listed if file.match("share/sqlwright/recipes/*.toml")]
-        found = [place for place in places if place.is_file()]
+        found = [Path(str(file.locate())) for file in listed if file.match("share/sqlwright/recipes/*.toml")]
+    if not all(path.is_file() for path in found):
+        # `pip --target` moves the files after it has listed them
+        found = list(Path(__file__).resolve().parents[2].glob("share/sqlwright/recipes/*.toml"))
     if not found:
         raise RecipeError("expected the recipes that ship with SQLWright, found none. Install it again with pip.")
     return sorted(found)
