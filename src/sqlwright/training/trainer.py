@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from sqlwright.errors import RecipeError
 from sqlwright.recipe import TrainSettings
 from sqlwright.training import checkpoint
 from sqlwright.training.attention import use_shared_prefix_attention
@@ -85,7 +86,8 @@ def train(
 
     Continues from the newest checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step. The
     result is the same, bit for bit on the CPU, however often the process was stopped in between. Ctrl-C and SIGTERM
-    finish the step, write a checkpoint and raise `KeyboardInterrupt` or `SystemExit(143)`.
+    finish the step, write a checkpoint and raise `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where
+    the loss is no longer finite.
     """
     use_shared_prefix_attention(model)
     wrapped = add_lora(model, settings.rank, settings.alpha, settings.targets, seed)
@@ -173,7 +175,7 @@ class _Run:
         norm = torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.settings.max_gradient_norm)
         if not math.isfinite(total) or not math.isfinite(float(norm)):
             self.optimizer.zero_grad()
-            raise FloatingPointError(
+            raise RecipeError(
                 f"Step {self.step + 1}: expected a finite loss, found {total}. Lower train.learning_rate."
             )
         for group in self.optimizer.param_groups:
