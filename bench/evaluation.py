@@ -187,15 +187,16 @@ def measure(options: argparse.Namespace) -> None:
 
 def their_python(folder: Path) -> Path:
     """Return the Python of an environment with DB-GPT-Hub's evaluator, made in `folder` unless it is there."""
-    python, complete = folder / "bin" / "python", folder / "complete.txt"
+    python, complete = folder / "bin" / "python", folder / "sqlwright-bench.txt"
     contents = "\n".join([WHEEL, *IMPORTED, platform.python_version()])
     if complete.is_file() and complete.read_text(encoding="utf-8") == contents:
         return python
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
-        raise SystemExit(f"--environment {folder}: expected a new folder or a virtual environment, found other files.")
+    if folder.exists() and any(folder.iterdir()) and not complete.is_file():
+        raise SystemExit(
+            f"--environment {folder}: expected a new folder, or one that this benchmark finished making, found other "
+            "files. Remove them or name another folder."
+        )
     print(f"making an environment for DB-GPT-Hub's evaluator in {folder} ...", file=sys.stderr, flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    complete.unlink(missing_ok=True)
     install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
     with tempfile.TemporaryDirectory() as aside:
         wheel = Path(aside) / "wheel.txt"
@@ -367,11 +368,11 @@ def main() -> int:
         measure(options)
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit ends the measured process, too
-    python = their_python(options.environment.resolve())
     with chosen_files(options) as files, tempfile.TemporaryDirectory() as folder:
         if read_gold_file(files.gold)[-1].session > 1:
             raise SystemExit(f"{files.gold}: expected single questions, found dialogues (blank lines between lines).")
         pairs = read_pairs(files.gold, files.predictions)
+        python = their_python(options.environment.resolve())
         theirs, ours = their_side(python, Path(folder) / "theirs", files), Ours(options.workers, files)
         header(python, files, len(pairs))
         good = []
