@@ -55,7 +55,7 @@ def read_header(path: Path) -> GgufHeader:
         return _read(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
         raise ModelError(f"{path}: expected a GGUF model file, found {error.strerror}.") from None
-    except (struct.error, UnicodeDecodeError, KeyError, ValueError, IndexError):
+    except (struct.error, LookupError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise ModelError(f"{path}: expected a GGUF file, found one that is damaged or cut short.") from None
 
 
@@ -75,6 +75,8 @@ def _read(path: Path, size: int, _mtime: int) -> GgufHeader:
             key, at = _string(data, at)
             kind = struct.unpack_from("<I", data, at)[0]
             metadata[key], at = _value(data, at + 4, kind)
+        if not isinstance(metadata.get("general.architecture"), str):
+            raise ModelError(f"{path}: expected a GGUF file that names its architecture, found none named.")
         places = []
         for _ in range(n_tensors):
             name, at = _string(data, at)

@@ -29,6 +29,7 @@ LAYER_NAMES = {
 }
 TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 FAST_ARCHITECTURES = ("qwen2", "llama")
+_NEEDED = ("block_count", "embedding_length", "feed_forward_length", "attention.head_count")
 _BLOCKS_AT_ONCE = 1 << 15
 
 
@@ -48,8 +49,8 @@ def load_model(path: Path, dtype: torch.dtype, device: str = "cpu") -> Any:
     # On the meta device nothing is allocated or initialised: the tensors of the file are put in place directly.
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    _check_shapes(model, header)
     state = _state(header, config, dtype)
-    _check_shapes(path, model, state)
     model.load_state_dict(state, strict=False, assign=True)
     if config.tie_word_embeddings:
         model.tie_weights()
@@ -78,6 +79,10 @@ def _config(header: GgufHeader) -> Any:
     """Return the transformers configuration for the header's Llama-like settings."""
     from transformers import LlamaConfig, Qwen2Config
 
+    missing = [key for key in _NEEDED if header.setting(key) is None]
+    if missing or "token_embd.weight" not in header.tensors:
+        lacking = f"`{header.architecture}.{missing[0]}`" if missing else "the tensor token_embd.weight"
+        raise ModelError(f"{header.path}: expected a whole {header.architecture} model, found none of {lacking}.")
     kind = {"qwen2": Qwen2Config, "llama": LlamaConfig}[header.architecture]
     heads = header.setting("attention.head_count")
     hidden = header.setting("embedding_length")
@@ -156,16 +161,17 @@ def _values(raw: Any, kind: Any) -> Any:
     return quants.dequantize(raw.reshape(1, -1), kind).reshape(-1)
 
 
-def _check_shapes(path: Path, model: Any, state: dict[str, torch.Tensor]) -> None:
+def _check_shapes(model: Any, header: GgufHeader) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.named_parameters()}
     if model.config.tie_word_embeddings:
         expected.pop("lm_head.weight", None)
-    missing = sorted(set(expected) - set(state))
-    wrong = [name for name in expected if name in state and tuple(state[name].shape) != expected[name]]
+    found = {model_name(place.name): place.shape for place in header.tensors.values()}
+    missing = sorted(set(expected) - set(found))
+    wrong = [name for name in expected if name in found and found[name] != expected[name]]
     if missing or wrong:
         raise ModelError(
-            f"{path}: expected the tensors of a {model.config.model_type} model, found "
-            + (f"none for {missing[0]}" if missing else f"{wrong[0]} of shape {tuple(state[wrong[0]].shape)}")
+            f"{header.path}: expected the tensors of a {model.config.model_type} model, found "
+            + (f"none for {missing[0]}" if missing else f"{wrong[0]} of shape {found[wrong[0]]}")
             + ". The file is damaged, or made for another architecture than it names."
         )
 
