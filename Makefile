@@ -24,7 +24,7 @@ demo: $(VENV)/installed
 	@$(BIN)/sqlwright run recipes/quickstart.toml
 	$(SAY) "Asking the fine-tuned model about a music shop's database that it has never seen"
 	@$(BIN)/sqlwright ask "Which five artists have the most albums?" \
-		--database "$$($(BIN)/python -c "from sqlwright.datasets import package_path as at; print(at('chinook/chinook.sqlite'))")" \
+		--database src/sqlwright/data/chinook/chinook.sqlite \
 		--adapter runs/quickstart
 	$(SAY) "Done. Every question, before and after: runs/quickstart/report.html"
 

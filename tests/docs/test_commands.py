@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from typing import Any
 
@@ -99,6 +100,19 @@ def test_targets_of_make_exist() -> None:
     targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
     named = {words[1] for _, words in commands("make")}
     assert {"demo", "test", "lint"} <= named <= targets
+
+
+def test_commands_of_the_makefile_parse() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    for name, value in re.findall(r"^(\w+) :?\??= (.+)$", makefile, re.MULTILINE):
+        makefile = makefile.replace(f"$({name})", value)
+    found = re.findall(r"^\t@\S+/bin/sqlwright (.+)$", makefile, re.MULTILINE)
+    assert len(found) == 5
+    for text in found:
+        words = shlex.split(text)
+        build().parse_args(words, exit_on_error=False, print_error=False)
+        paths = [word for word in words if re.match(r"(src|recipes)/", word)]
+        assert all((ROOT / path).is_file() for path in paths)
 
 
 def test_extras_that_are_installed_exist() -> None:
