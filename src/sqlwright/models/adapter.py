@@ -65,6 +65,8 @@ def read_adapter(path: Path) -> Adapter:
         )
     try:
         values = json.loads(settings.read_text(encoding="utf-8"))
+        if values["style"] not in STYLES:
+            raise ValueError(f"no prompt style is called {values['style']!r}")
         return Adapter(
             folder,
             gguf,
