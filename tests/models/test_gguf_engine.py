@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("xllamacpp")
 
-from sqlwright.errors import ModelError  # noqa: E402
-from sqlwright.models.gguf import STOP, GgufEngine  # noqa: E402
+from sqlwright.errors import ModelError
+from sqlwright.models.gguf import STOP, GgufEngine
 
 PREFIX = "<|im_start|>user\nCREATE TABLE singer (id INTEGER, name TEXT, country TEXT, age INTEGER);\n\n"
 OTHER = "<|im_start|>user\nCREATE TABLE city (id INTEGER, name TEXT, area REAL);\n\n"
@@ -162,7 +162,7 @@ def test_closing_frees_memory_port_and_scratch_folder(tiny_model: Path) -> None:
     connection = http.client.HTTPConnection(host, int(port), timeout=5)
     with pytest.raises(OSError):
         connection.request("GET", "/health")
-    with pytest.raises(ModelError, match="stopped answering|closed"):
+    with pytest.raises(ModelError, match="stopped answering"):
         started.answer("a", ["b"], 1)
 
 
