@@ -109,7 +109,7 @@ def draw_blocks(members: Sequence[T], size: Callable[[T], int], count: int, bloc
 
 
 def write_prompts(
-    path: Path, dataset: Dataset, questions: Sequence[Question], target: Callable[[str], str] | None = None
+    path: Path, dataset: Dataset, questions: Sequence[Question], targets: bool = False
 ) -> tuple[list[Prompt], Any]:
     """Return the prompts of the questions in the default style, and the tokenizer of the model at `path`."""
     tokenizer = load_tokenizer(path)
@@ -119,7 +119,7 @@ def write_prompts(
     def count(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    return build_prompts(questions, dataset.databases, fmt, count, target), tokenizer
+    return build_prompts(questions, dataset.databases, fmt, count, targets), tokenizer
 
 
 def machine(packages: Sequence[str]) -> dict[str, str]:

@@ -42,7 +42,6 @@ from setting import (
 )
 from sqlwright.models.verify import find_model
 from sqlwright.recipe import TrainSettings
-from sqlwright.sql.extract import extract_sql
 from training_systems import SYSTEMS, Job, Measured
 
 GOAL = 6.0
@@ -105,7 +104,7 @@ def measure(system: str, options: argparse.Namespace) -> Measured:
         questions_per_sequence=options.questions_per_sequence,
     )
     dataset = quickstart("train")
-    prompts, tokenizer = write_prompts(path, dataset, dataset.questions, target=extract_sql)
+    prompts, tokenizer = write_prompts(path, dataset, dataset.questions, targets=True)
     encoded = encode(prompts, tokenizer, tokenizer.eos_token_id)
     drawn = draw_blocks(
         encoded, lambda one: len(one.prefix), options.questions, settings.questions_per_sequence, options.seed

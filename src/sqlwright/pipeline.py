@@ -33,7 +33,8 @@ class Stage:
 
     `inputs(run)` are texts by name: if one changes, the stage is done again. `execute(run, going_on)` does the work
     (`going_on`: the same work was begun before) and returns facts for the manifest. `outputs(run)` are its files.
-    `verb` is the command that runs it; `wanted(run)` says whether the recipe asks for it.
+    `verb` is the command that runs it, `after` names the stages whose results it reads; `wanted(run)` says whether
+    the recipe asks for it.
     """
 
     name: str
@@ -41,18 +42,20 @@ class Stage:
     inputs: Callable[[Run], dict[str, str]]
     execute: Callable[[Run, bool], dict[str, Any]]
     outputs: Callable[[Run], Sequence[Path]]
+    after: frozenset[str] = frozenset()
     wanted: Callable[[Run], bool] = lambda _: True
 
 
 STAGES: tuple[Stage, ...] = (
     Stage("prepare", "prepare", prepare.inputs, prepare.execute, prepare.outputs),
-    Stage("train", "train", train.inputs, train.execute, train.outputs),
+    Stage("train", "train", train.inputs, train.execute, train.outputs, frozenset({"prepare"})),
     Stage(
         "predict.base",
         "predict",
         predict.inputs,
         partial(predict.execute, adapter=False),
         lambda run: [run.folder.baseline],
+        frozenset({"prepare"}),
         lambda run: train.trains(run) and run.recipe.predict.baseline,
     ),
     Stage(
@@ -61,9 +64,17 @@ STAGES: tuple[Stage, ...] = (
         predict.inputs_after,
         partial(predict.execute, adapter=True),
         lambda run: [run.folder.completions],
+        frozenset({"prepare", "train"}),
     ),
-    Stage("evaluate", "evaluate", evaluate.inputs, evaluate.execute, evaluate.outputs),
-    Stage("export", "export", export.inputs, export.execute, export.outputs),
+    Stage(
+        "evaluate",
+        "evaluate",
+        evaluate.inputs,
+        evaluate.execute,
+        evaluate.outputs,
+        frozenset({"prepare", "predict.base", "predict"}),
+    ),
+    Stage("export", "export", export.inputs, export.execute, export.outputs, frozenset({"prepare", "train"})),
 )
 
 
@@ -106,14 +117,15 @@ def plan(recipe: Recipe, recipe_path: Path, runs: Path) -> PlanReport:
     folder = RunFolder(runs / recipe.name)
     hand = Run(recipe, recipe_path, folder, Silent())
     states = []
-    earlier = False
+    redone: set[str] = set()
     for stage in STAGES:
         if not stage.wanted(hand):
             continue
-        # Whatever follows a stage that has to run depends on results that are not there yet.
-        reasons = ["it follows a stage that has to run"] if earlier else folder.changed(stage.name, stage.inputs(hand))
+        # What follows a stage that has to run depends on results that are not there yet.
+        follows = stage.after & redone
+        reasons = ["it follows " + ", ".join(sorted(follows))] if follows else folder.changed(stage.name, stage.inputs(hand))
         states.append((stage.name, reasons))
-        earlier = earlier or bool(reasons)
+        redone |= {stage.name} if reasons else set()
     return make_plan_report(hand, states)
 
 

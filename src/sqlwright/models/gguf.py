@@ -147,7 +147,7 @@ class GgufEngine:
             import xllamacpp
         except ImportError:
             raise ModelError(
-                "Expected the GGUF engine xllamacpp, found none. Install it with `pip install 'sqlwright[gguf]'`."
+                "Expected the GGUF engine xllamacpp, found none. Install it with `pip install '.[gguf]' in the checkout`."
             ) from None
         threads = threads or len(os.sched_getaffinity(0))
         self._key = secrets.token_urlsafe(24)

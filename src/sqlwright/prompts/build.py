@@ -10,6 +10,7 @@ from sqlwright.databases import Schema, Table, describe
 from sqlwright.prompts.chat import ChatTemplate
 from sqlwright.prompts.style import Style
 from sqlwright.records import Prompt, Question
+from sqlwright.sql.normalise import normalise
 
 CountTokens = Callable[[str], int]
 
@@ -64,18 +65,21 @@ def build_prompts(
     databases: Mapping[str, Path],
     fmt: PromptFormat,
     count_tokens: CountTokens,
-    target: Callable[[str], str] | None = None,
+    targets: bool = False,
 ) -> list[Prompt]:
     """Return a prompt per question, in order; questions of one database share the very same prefix.
 
-    `target` turns the first gold into the text to learn; without it the prompts have no target (prediction).
+    With `targets`, each prompt has the text to learn: its first gold, in the uniform spelling of `sql.normalise` with
+    the names of the database. Without, there is none (prediction).
     """
     shared: dict[str, SchemaText] = {}
+    names: dict[str, list[str]] = {}
     prompts = []
     for question in questions:
         if question.database not in shared:
             schema = describe(databases[question.database], fmt.sample_values)
             shared[question.database] = schema_text(schema, fmt.style, fmt.max_schema_tokens, count_tokens)
+            names[question.database] = [n for t in schema.tables for n in (t.name, *(c.name for c in t.columns))]
         text = shared[question.database]
         prefix, suffix = fmt.chat.split(
             fmt.style.instruction, text.text + "\n\n", fmt.style.ask(question.text, question.evidence)
@@ -86,7 +90,7 @@ def build_prompts(
                 database=question.database,
                 prefix=prefix,
                 suffix=suffix,
-                target=target(question.golds[0]) if target and question.golds else "",
+                target=normalise(question.golds[0], names[question.database]) if targets and question.golds else "",
                 style=fmt.style.name,
                 omitted=text.omitted,
             )

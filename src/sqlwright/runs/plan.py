@@ -18,8 +18,8 @@ from sqlwright.models.gguf_file import GgufHeader
 from sqlwright.prompts import build_prompts
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
+from sqlwright.runs.stages.prepare import draw_questions
 from sqlwright.runs.stages.train import trains
-from sqlwright.sql.extract import extract_sql
 
 # Learned tokens stand between these marks in the prompt that is shown.
 OPEN, CLOSE = "⟦", "⟧"
@@ -185,11 +185,12 @@ def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
         return reader([run.resolve(name) for name in names], root) if names else Dataset((), {}, (), None)
 
     train, evaluate = read(data.train), read(data.evaluate)
-    learned: Sequence[Question] = train.questions[: data.max_train or None]
+    learned: Sequence[Question] = draw_questions(train.questions, data.max_train, seed)
     held_out: Sequence[Question] = ()
     if learned and data.validation_databases:
         learned, held_out = split_by_database(learned, data.validation_databases, seed)
-    parts = {"train": learned, "validation": held_out, "evaluate": evaluate.questions[: data.max_evaluate or None]}
+    asked = draw_questions(evaluate.questions, data.max_evaluate, seed)
+    parts = {"train": learned, "validation": held_out, "evaluate": asked}
     return {part: list(own) for part, own in parts.items()}, train.databases | evaluate.databases
 
 
@@ -197,7 +198,7 @@ def _prompts(run: Run, questions: list[Question], databases: dict[str, Any], tok
     def count_tokens(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    return build_prompts(questions, databases, run.format, count_tokens, target=extract_sql)
+    return build_prompts(questions, databases, run.format, count_tokens, targets=True)
 
 
 def _matrix_speed() -> float:

@@ -43,8 +43,8 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     train = _read(run, "train", data.train)
     evaluate = _read(run, "evaluate", data.evaluate)
     databases = train.databases | evaluate.databases
-    learned: Sequence[Question] = _some(train.questions, data.max_train, run.recipe.seed)
-    asked = _some(evaluate.questions, data.max_evaluate, run.recipe.seed)
+    learned: Sequence[Question] = draw_questions(train.questions, data.max_train, run.recipe.seed)
+    asked = draw_questions(evaluate.questions, data.max_evaluate, run.recipe.seed)
     held_out: Sequence[Question] = ()
     if learned and data.validation_databases:
         learned, held_out = split_by_database(learned, data.validation_databases, run.recipe.seed)
@@ -101,7 +101,7 @@ def _read(run: Run, part: str, names: Sequence[str]) -> Dataset:
     return dataset
 
 
-def _some(questions: Sequence[Question], most: int, seed: int) -> Sequence[Question]:
+def draw_questions(questions: Sequence[Question], most: int, seed: int) -> Sequence[Question]:
     """Return at most `most` questions drawn by the seed, in their order; all if `most` is 0."""
     if not most or len(questions) <= most:
         return questions

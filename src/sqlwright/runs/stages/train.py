@@ -13,7 +13,6 @@ from sqlwright.prompts import build_prompts
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
-from sqlwright.sql.extract import extract_sql
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -92,7 +91,8 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     aside = folder.path / "adapter.partial"
     shutil.rmtree(aside, ignore_errors=True)
     result.model.peft_config["default"].base_model_name_or_path = recipe.model.base
-    result.model.save_pretrained(str(aside))
+    # Without this, PEFT asks the hub whether the base model has other embeddings.
+    result.model.save_pretrained(str(aside), save_embedding_layers=False)
     write_prompt_settings(aside, recipe.prompt.model_dump(mode="json"), recipe.model.base, run.model_hash)
     write_gguf_adapter(aside, run.model_path, aside / "adapter.gguf")
     shutil.rmtree(folder.adapter, ignore_errors=True)
@@ -118,7 +118,7 @@ def prompts_of(run: Run, part: str, tokenizer: Any) -> list[Prompt]:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     questions = [question for question in run.questions(part) if question.golds]
-    prompts = build_prompts(questions, run.databases, run.format, count_tokens, target=extract_sql)
+    prompts = build_prompts(questions, run.databases, run.format, count_tokens, targets=True)
     for name, omitted in sorted({prompt.database: prompt.omitted for prompt in prompts if prompt.omitted}.items()):
         run.reporter.say(f"{name}: schema over prompt.max_schema_tokens, left out: {', '.join(omitted)}")
     return prompts
