@@ -85,9 +85,7 @@ def usable(spider: Path, names: dict[str, list[str]]) -> dict[str, list[Entry]]:
     for entry in _load(spider / "train_spider.json"):
         by_database[entry["db_id"]].append(entry)
     with (spider / "MANIFEST.csv").open(encoding="utf-8", newline="") as lines:
-        original = {
-            row["db_id"] for row in csv.DictReader(lines) if row["source"].endswith("original sqlite")
-        }
+        original = {row["db_id"] for row in csv.DictReader(lines) if row["source"].endswith("original sqlite")}
     kept = {}
     for db in sorted(original & by_database.keys()):
         if _file(spider, db).stat().st_size > MAX_BYTES or len(names[db]) not in TABLES:

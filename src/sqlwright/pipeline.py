@@ -123,7 +123,9 @@ def plan(recipe: Recipe, recipe_path: Path, runs: Path) -> PlanReport:
             continue
         # What follows a stage that has to run depends on results that are not there yet.
         follows = stage.after & redone
-        reasons = ["it follows " + ", ".join(sorted(follows))] if follows else folder.changed(stage.name, stage.inputs(hand))
+        reasons = (
+            ["it follows " + ", ".join(sorted(follows))] if follows else folder.changed(stage.name, stage.inputs(hand))
+        )
         states.append((stage.name, reasons))
         redone |= {stage.name} if reasons else set()
     return make_plan_report(hand, states)

@@ -15,8 +15,6 @@ def shops(tmp_path: Path) -> Path:
     (root / "shops").mkdir(parents=True)
     with sqlite3.connect(root / "shops" / "shops.sqlite") as connection:
         connection.execute("CREATE TABLE shop (name TEXT, town TEXT)")
-        connection.executemany(
-            "INSERT INTO shop VALUES (?, ?)", [("A", "Bern"), ("B", "Bern"), ("C", "Basel")]
-        )
+        connection.executemany("INSERT INTO shop VALUES (?, ?)", [("A", "Bern"), ("B", "Bern"), ("C", "Basel")])
     connection.close()
     return root

@@ -19,9 +19,7 @@ def test_golds_that_fail_are_left_out_by_line(shops: Path, tmp_path: Path) -> No
     ]
     path = tmp_path / "questions.jsonl"
     path.write_text(
-        "\n".join(
-            json.dumps({"question": f"{n}?", "sql": g, "database": "shops"}) for n, g in enumerate(golds)
-        )
+        "\n".join(json.dumps({"question": f"{n}?", "sql": g, "database": "shops"}) for n, g in enumerate(golds))
     )
     dataset = read_jsonl([path], shops)
     seen = []
@@ -69,8 +67,7 @@ def test_hardness_that_cannot_be_told_stays_open(shops: Path, tmp_path: Path) ->
     rows = [("WITH s AS (SELECT 1) SELECT * FROM s", None), ("SELECT name FROM shop", "extra")]
     path.write_text(
         "\n".join(
-            json.dumps({"question": "A?", "sql": sql, "database": "shops", "hardness": level})
-            for sql, level in rows
+            json.dumps({"question": "A?", "sql": sql, "database": "shops", "hardness": level}) for sql, level in rows
         )
     )
     assert [q.hardness for q in with_hardness(read_jsonl([path], shops)).questions] == [None, "extra"]

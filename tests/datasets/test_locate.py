@@ -14,9 +14,7 @@ def touch(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "place", ["db/db.sqlite", "db/db.db", "db/other.sqlite", "db.sqlite", "db.sqlite3", "db.db"]
-)
+@pytest.mark.parametrize("place", ["db/db.sqlite", "db/db.db", "db/other.sqlite", "db.sqlite", "db.sqlite3", "db.db"])
 def test_every_layout_is_found(place: str, tmp_path: Path) -> None:
     expected = touch(tmp_path / place)
     touch(tmp_path / "db" / "schema.sql")

@@ -66,9 +66,7 @@ def test_the_slice_is_rebuilt_byte_by_byte(spider_root: Path, tmp_path: Path) ->
 
 def test_no_question_of_spider_dev_and_no_schema_of_it(spider_root: Path) -> None:
     dev = {entry["question"] for entry in json.loads((spider_root / "dev.json").read_text())}
-    tables = {
-        e["db_id"]: e["table_names_original"] for e in json.loads((spider_root / "tables.json").read_text())
-    }
+    tables = {e["db_id"]: e["table_names_original"] for e in json.loads((spider_root / "tables.json").read_text())}
     dev_databases = {entry["db_id"] for entry in json.loads((spider_root / "dev.json").read_text())}
     for name in ("train", "evaluate"):
         dataset = read_spider([package_path(f"quickstart/{name}.json")])

@@ -31,9 +31,7 @@ def test_bad_lines_are_reported_by_line_and_the_rest_goes_on(name: str, kept: in
     assert found == expected_drops(name)
     assert all(d.where.startswith(str(path)) and d.reason and d.text for d in dataset.dropped)
     assert len(dataset.questions) == kept
-    assert dataset.dropped_by_kind() == {
-        kind: sum(k == kind for _, k in found) for kind in {k for _, k in found}
-    }
+    assert dataset.dropped_by_kind() == {kind: sum(k == kind for _, k in found) for kind in {k for _, k in found}}
     assert f"{len(found)} left out" in dataset.summary()
 
 
@@ -59,9 +57,7 @@ def test_csv_cells_with_quotes_and_lines(shops: Path) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-def test_csv_as_spreadsheets_write_it(
-    separator: str, mark: bytes, newline: bytes, shops: Path, tmp_path: Path
-) -> None:
+def test_csv_as_spreadsheets_write_it(separator: str, mark: bytes, newline: bytes, shops: Path, tmp_path: Path) -> None:
     rows = ["Question;SQL;Database", "Wieviele Läden?;SELECT 1;shops", "Und heute?;SELECT 2;shops"]
     path = tmp_path / "questions.csv"
     path.write_bytes(mark + newline.join(row.replace(";", separator).encode() for row in rows))
@@ -84,9 +80,7 @@ def test_jsonl_with_bom_crlf_latin1_and_nul(shops: Path, tmp_path: Path) -> None
     line = '{"question": "%s", "sql": "SELECT 1", "database": "shops"}'
     good, other = (line % "Läden\u2028heute?").encode(), (line % "Läden?").encode("latin-1")
     path = tmp_path / "questions.jsonl"
-    path.write_bytes(
-        b"\xef\xbb\xbf" + b"\r\n".join([good, other, b"\x00\x01", b"", line.encode() % b"Last?"])
-    )
+    path.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join([good, other, b"\x00\x01", b"", line.encode() % b"Last?"]))
     dataset = read_jsonl([path], shops)
     assert [q.text for q in dataset.questions] == ["Läden\u2028heute?", "Last?"]
     assert [(d.where, d.kind) for d in dataset.dropped] == [
@@ -106,9 +100,7 @@ def test_a_run_s_own_questions_read_back(shops: Path, tmp_path: Path) -> None:
 
 def test_questions_without_golds_are_kept_for_prediction(shops: Path, tmp_path: Path) -> None:
     path = tmp_path / "questions.jsonl"
-    path.write_text(
-        '{"question": "A?", "database": "shops"}\n{"question": "B?", "database": "shops", "sql": ""}'
-    )
+    path.write_text('{"question": "A?", "database": "shops"}\n{"question": "B?", "database": "shops", "sql": ""}')
     assert [q.golds for q in read_jsonl([path], shops, need_golds=False).questions] == [(), ()]
     assert len(read_jsonl([path], shops).dropped) == 2
 

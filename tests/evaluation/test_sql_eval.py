@@ -38,9 +38,7 @@ def test_verdicts_of_the_original_on_pandas() -> None:
     assert {c["verdict"] for c in cases} == {"exact", "subset", "wrong", "error"}
 
 
-@pytest.mark.parametrize(
-    "case", json.loads((FIXTURES / "sql_eval_golds.json").read_text()), ids=lambda c: c["why"]
-)
+@pytest.mark.parametrize("case", json.loads((FIXTURES / "sql_eval_golds.json").read_text()), ids=lambda c: c["why"])
 def test_golds_are_expanded(case: dict[str, object]) -> None:
     query = str(case["query"])
     assert official_golds(query) == case["official"]
@@ -93,9 +91,7 @@ def test_the_modes_differ_on_the_known_faults_only(folder: Path) -> None:
         ("ratio", "no SQL", names, "sorry"),
     ]
     found = score_sql_eval(*write(folder, rows), folder)
-    verdicts = [
-        (item["official_exact"], item["official"], item["fixed_exact"], item["fixed"]) for item in found.items
-    ]
+    verdicts = [(item["official_exact"], item["official"], item["fixed_exact"], item["fixed"]) for item in found.items]
     assert verdicts == [
         (True, True, True, True),
         (False, True, False, True),
@@ -129,9 +125,7 @@ def test_all_published_golds_are_right_in_both_modes(archive: Callable[[str], Pa
     assert [(item["index"], item["official"], item["fixed"]) for item in found.items] == [
         (i, True, True) for i in range(40)
     ]
-    assert {name: report.overall.value for name, report in found.reports.items()} == dict.fromkeys(
-        found.reports, 1.0
-    )
+    assert {name: report.overall.value for name, report in found.reports.items()} == dict.fromkeys(found.reports, 1.0)
 
 
 def test_the_postgres_questions_are_read_and_expanded(archive: Callable[[str], Path]) -> None:

@@ -85,11 +85,7 @@ def test_paired_difference_equals_resampling() -> None:
     assert found.high == pytest.approx(means[2925], abs=0.008)
 
 
-@given(
-    flag_lists.flatmap(
-        lambda a: st.tuples(st.just(a), st.lists(st.booleans(), min_size=len(a), max_size=len(a)))
-    )
-)
+@given(flag_lists.flatmap(lambda a: st.tuples(st.just(a), st.lists(st.booleans(), min_size=len(a), max_size=len(a)))))
 def test_paired_difference_is_antisymmetric(pair: tuple[list[bool], list[bool]]) -> None:
     a, b = pair
     forth, back = paired_difference(a, b), paired_difference(b, a)
@@ -128,9 +124,7 @@ def test_report_breaks_down_in_the_order_of_hardness() -> None:
     assert found.by["database"]["b"].value == 1.0
     assert found.reasons == {"wrong_rows": 1, "wrong": 1}
     assert found.notes == ("one database is a stand-in",)
-    assert (
-        Report.from_dict({"id": "x", "metric": "ex", "overall": found.overall, "expected": 3}).metric == "ex"
-    )
+    assert Report.from_dict({"id": "x", "metric": "ex", "overall": found.overall, "expected": 3}).metric == "ex"
     assert found.id == report(verdicts, "ex", expected=5).id != report(verdicts, "em").id
 
 

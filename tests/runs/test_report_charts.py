@@ -50,9 +50,7 @@ def test_a_single_point_is_a_dot_in_the_plot(loss: float) -> None:
 
 
 def test_the_axis_encloses_all_values_and_a_long_curve_is_thinned() -> None:
-    points = [
-        LossPoint(s, s * 8, 2.3 / s + 0.01, 3.0 / s if s % 100 == 0 else None) for s in range(1, 20_001)
-    ]
+    points = [LossPoint(s, s * 8, 2.3 / s + 0.01, 3.0 / s if s % 100 == 0 else None) for s in range(1, 20_001)]
     chart = loss_chart(points)
     assert chart is not None
     for line in chart.lines:

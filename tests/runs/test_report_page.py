@@ -32,9 +32,7 @@ def spider(spider_root: Path, parity_root: Path) -> ReportPage:
 
     def read(name: str) -> tuple[list[list[str]], list[str]]:
         table = (parity_root / f"{name}.official.tsv").read_text().splitlines()[1:]
-        return [line.split("\t") for line in table], (
-            parity_root / f"{name}.predictions.sql"
-        ).read_text().splitlines()
+        return [line.split("\t") for line in table], (parity_root / f"{name}.predictions.sql").read_text().splitlines()
 
     gold = json.loads((spider_root / "dev.json").read_text())
     (old, old_sql), (new, new_sql) = read("codes-1b"), read("dail-gpt4")
@@ -65,8 +63,7 @@ def spider(spider_root: Path, parity_root: Path) -> ReportPage:
         score_sets=tuple(ScoreSet(label, report(found, "ex")) for label, found in verdicts.items()),
         questions=tuple(questions),
         losses=tuple(
-            LossPoint(step, step * 16, 2 / step, 2.1 / step if step % 10 == 0 else None)
-            for step in range(1, 101)
+            LossPoint(step, step * 16, 2 / step, 2.1 / step if step % 10 == 0 else None) for step in range(1, 101)
         ),
         facts=(("Model", "base", "tiny"),),
         notes=("wta_1.rankings is a stand-in.",),
@@ -82,9 +79,7 @@ def hostile_page(text: str) -> ReportPage:
     """Return a page that has `text` in every place where text can be."""
     score = Score(1, 2, 0.5, 0.1, 0.9)
     by = {key: {text: score} for key in ("hardness", "category", "database", "feature")}
-    sets = tuple(
-        ScoreSet(text + label, Report(text, text, score, 3, by, {text: 1}, (text,))) for label in "ab"
-    )
+    sets = tuple(ScoreSet(text + label, Report(text, text, score, 3, by, {text: 1}, (text,))) for label in "ab")
     result = ResultPreview((text,), ((text,),), 1)
     names = [f.name for f in dataclasses.fields(ScoredQuestion) if f.type in ("str", "str | None")]
     question = ScoredQuestion(
@@ -170,12 +165,8 @@ def test_the_data_cannot_end_its_script() -> None:
 
 
 def test_a_plain_score_has_one_bar_and_no_comparison(spider: ReportPage) -> None:
-    alone = tuple(
-        dataclasses.replace(q, correct_before=None, prediction_before=None) for q in spider.questions
-    )
-    page = Reader(
-        render(dataclasses.replace(spider, questions=alone, score_sets=spider.score_sets[1:], losses=()))
-    )
+    alone = tuple(dataclasses.replace(q, correct_before=None, prediction_before=None) for q in spider.questions)
+    page = Reader(render(dataclasses.replace(spider, questions=alone, score_sets=spider.score_sets[1:], losses=())))
     assert "before" not in {found.get("class") for found in page.tags("rect")}
     assert "172 of 1,034 questions are wrong." in page.text
     assert "won" not in page.text and "Training loss" not in page.text
@@ -220,9 +211,7 @@ def test_odd_values_are_shown_or_left_out_but_never_raise() -> None:
         memoryview(b"a"),
     )
     result = ResultPreview(tuple("abcdefghij"), (cells,) * 30, None, True)
-    question = ScoredQuestion(
-        "1", "d", None, None, "\0\ud800", "", "SELECT " * 9000, False, gold_result=result
-    )
+    question = ScoredQuestion("1", "d", None, None, "\0\ud800", "", "SELECT " * 9000, False, gold_result=result)
     nan = Score(0, 0, math.nan, math.inf, -math.inf)
     sets = (ScoreSet("x", Report("", "ex", nan, 1, {"hardness": {"easy": nan}})),)
     losses = (
@@ -230,9 +219,7 @@ def test_odd_values_are_shown_or_left_out_but_never_raise() -> None:
         LossPoint(2, 2, None, math.inf),
         LossPoint(3, 3, 0.5, None, math.nan),
     )
-    html = render(
-        ReportPage("t", "yesterday", {"ex": "EX"}, sets, (question,), losses, (("a", "b", Rude()),))
-    )
+    html = render(ReportPage("t", "yesterday", {"ex": "EX"}, sets, (question,), losses, (("a", "b", Rude()),)))
     html.encode("utf-8")
     page = Reader(html)
     found = page.data["questions"][0]
@@ -275,13 +262,7 @@ def test_the_browser_filters_by_the_address(
         if "lost" in fragment:
             return bool(q.correct_before) and not q.correct and q.hardness == "extra"
         text = " ".join((q.question, q.gold, q.prediction)).lower()
-        return (
-            q.correct
-            and not q.correct_before
-            and "join" in q.features
-            and "student" in text
-            and "name" in text
-        )
+        return q.correct and not q.correct_before and "join" in q.features and "student" in text and "name" in text
 
     count = sum(map(kept, spider.questions))
     assert count > 0 and expected in (None, count)

@@ -109,7 +109,7 @@ def _guarded(words: Sequence[str]) -> int:
         if extra is None:
             raise
         return _failed(
-            f"this needs the package {error.name}, which is not installed. Run: pip install 'sqlwright[{extra}]'",
+            f"this needs the package {error.name}, which is not installed. Run: pip install '.[{extra}]'",
             MODEL,
         )
     except OSError as error:

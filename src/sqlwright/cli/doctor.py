@@ -93,7 +93,7 @@ def _checks() -> list[Check]:
     ]
     for package, extra in _PACKAGES.items():
         version = _version(package)
-        cure = f"pip install 'sqlwright[{extra}]'      # {_USES[extra]}"
+        cure = f"pip install '.[{extra}]'      # {_USES[extra]}"
         checks.append(Check(package, version or f"not installed: needed to {_USES[extra]}", version is not None, cure))
     folder = models_folder()
     checks.append(Check("model folder", f"{folder}, {_free(folder) / 1e9:,.1f} GB free", None))

@@ -71,9 +71,7 @@ class Executor:
         """
         return self._run(database, sql, limits or self.limits, None)
 
-    def map(
-        self, jobs: Iterable[tuple[Path | str, str]], *, limits: Limits | None = None
-    ) -> Iterator[Outcome]:
+    def map(self, jobs: Iterable[tuple[Path | str, str]], *, limits: Limits | None = None) -> Iterator[Outcome]:
         """Yield the outcomes of (database, sql) jobs in their order, with all workers at work.
 
         Jobs are taken as needed: at most a few per worker are ahead of what was yielded. When the iteration
@@ -126,9 +124,7 @@ class Executor:
         request = {
             "database": os.path.abspath(database),  # noqa: PTH100 - Path.resolve asks the disk for every part
             "sql": sql,
-            "limits": {
-                name: getattr(limits, name) for name in ("seconds", "memory_mb", "rows", "cells", "bytes")
-            },
+            "limits": {name: getattr(limits, name) for name in ("seconds", "memory_mb", "rows", "cells", "bytes")},
         }
         with self._free:
             worker = self._take(batch)
@@ -141,9 +137,7 @@ class Executor:
 
     def _take(self, batch: _Batch | None) -> _Worker:
         if self.pid != os.getpid():
-            raise DatabaseError(
-                "This Executor was made in another process: make one in the process that uses it."
-            )
+            raise DatabaseError("This Executor was made in another process: make one in the process that uses it.")
         with self._lock:
             if self._closed or (batch is not None and batch.stopped):
                 raise DatabaseError("This Executor is closed: make another.")

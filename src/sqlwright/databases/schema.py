@@ -133,9 +133,7 @@ class _Reader:
     def tables(self, kind: str) -> Iterator[Table]:
         """Yield the tables or views, with their columns and keys, in the order they were made."""
         try:
-            shadows = {
-                name for (name,) in self.ask("SELECT name FROM pragma_table_list WHERE type = 'shadow'")
-            }
+            shadows = {name for (name,) in self.ask("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
         except DatabaseError:  # SQLite before 3.37 doesn't tell which they are
             shadows = set()
         names = f"SELECT name, sql FROM sqlite_master WHERE type = '{kind}' ORDER BY rowid"
@@ -148,9 +146,7 @@ class _Reader:
         for name, sql in made:
             # `hidden` is 1 for a virtual table's own arguments; generated columns (2, 3) are columns.
             shown = [row[1:6] for row in found.get(name, []) if row[6] != 1]
-            columns = tuple(
-                Column(column, type_, bool(full), key > 0) for column, type_, full, _, key in shown
-            )
+            columns = tuple(Column(column, type_, bool(full), key > 0) for column, type_, full, _, key in shown)
             key = tuple(row[0] for row in sorted(shown, key=lambda row: row[4]) if row[4])
             yield Table(name, columns, key, create_sql=sql)
 
@@ -217,9 +213,7 @@ def _is_sampled(declared: str) -> bool:
     return not declared or any(part in declared.upper() for part in _SAMPLED_TYPES)
 
 
-def _foreign_keys(
-    found: list[tuple[Any, ...]], table: Table, by_name: dict[str, Table]
-) -> tuple[ForeignKey, ...]:
+def _foreign_keys(found: list[tuple[Any, ...]], table: Table, by_name: dict[str, Table]) -> tuple[ForeignKey, ...]:
     """Return the foreign keys of one table, first declared first."""
     parts: dict[int, list[tuple[str, str, str | None]]] = {}
     for owner, number, _, column, target_name, to_column in found:

@@ -27,9 +27,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Pragmas that take the name of a table or an index, and read.
-_PRAGMAS_WITH_NAME = _words(
-    "table_info table_xinfo table_list foreign_key_list index_list index_info index_xinfo"
-)
+_PRAGMAS_WITH_NAME = _words("table_info table_xinfo table_list foreign_key_list index_list index_info index_xinfo")
 # Pragmas that only read when they get no value. Not `database_list`: it tells where the file lies.
 _PRAGMAS_BARE = _words(
     "application_id collation_list compile_options data_version encoding freelist_count function_list "
@@ -38,9 +36,7 @@ _PRAGMAS_BARE = _words(
 # Functions that reach out of the database. Most exist only in SQLite's shell or in extensions, which can't be
 # loaded here; naming them costs nothing. All others compute: a list of those would refuse what newer versions
 # of SQLite add.
-_FUNCTIONS_REFUSED = _words(
-    "load_extension readfile writefile edit eval fsdir zipfile fts3_tokenizer fts5 sqlite_log"
-)
+_FUNCTIONS_REFUSED = _words("load_extension readfile writefile edit eval fsdir zipfile fts3_tokenizer fts5 sqlite_log")
 _ACTIONS = {
     getattr(sqlite3, "SQLITE_" + name): name.replace("_", " ")
     for name in _words(
@@ -121,9 +117,7 @@ class _Refused(Exception):
     """The statement would do something else than read."""
 
 
-def _query(
-    connection: sqlite3.Connection, sql: str, limits: dict[str, Any]
-) -> tuple[list[str], list[bytes], bool]:
+def _query(connection: sqlite3.Connection, sql: str, limits: dict[str, Any]) -> tuple[list[str], list[bytes], bool]:
     _set_engine_limits(connection, limits["memory_mb"])
     denied: list[str] = []
     for attempt in ("first", "with r-trees connected"):
@@ -147,9 +141,7 @@ def _query(
         except sqlite3.Warning:
             raise _Refused("expected one statement, found several.") from None
     if cursor.description is None:
-        raise sqlite3.OperationalError(
-            "incomplete input: expected a query, found no statement that returns rows"
-        )
+        raise sqlite3.OperationalError("incomplete input: expected a query, found no statement that returns rows")
     return ([_column_name(entry[0]) for entry in cursor.description], *_fetch(cursor, limits))
 
 
@@ -331,9 +323,7 @@ def _is_quiet_wal(path: str) -> bool:
     if not head:
         raise UnreadableError(f"{path}: expected a SQLite database, found an empty file.")
     if not head.startswith(HEADER):
-        raise UnreadableError(
-            f"{path}: expected a SQLite database, found another kind of file or an encrypted one."
-        )
+        raise UnreadableError(f"{path}: expected a SQLite database, found another kind of file or an encrypted one.")
     if len(head) < 20 or 2 not in head[18:20]:
         return False
     try:

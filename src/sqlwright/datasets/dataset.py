@@ -68,9 +68,7 @@ class Dataset:
 class Reader(Protocol):
     """From files, their folder of databases, and whether every question needs a gold, to a `Dataset`."""
 
-    def __call__(
-        self, files: Sequence[Path], databases_root: Path | None = None, need_golds: bool = True
-    ) -> Dataset:
+    def __call__(self, files: Sequence[Path], databases_root: Path | None = None, need_golds: bool = True) -> Dataset:
         """Return the questions in order; raise `DataError` where a file as a whole can't be read."""
         ...
 

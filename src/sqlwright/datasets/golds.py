@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from sqlwright.databases import Executor
 
 
-def check_golds(
-    dataset: Dataset, executor: Executor, progress: Callable[[int, int], None] | None = None
-) -> Dataset:
+def check_golds(dataset: Dataset, executor: Executor, progress: Callable[[int, int], None] | None = None) -> Dataset:
     """Return the dataset without the golds that fail; a question none of whose golds run is left out.
 
     Every gold left out is in `dropped` with the database's message. A question keeps its id when it loses an
@@ -52,9 +50,7 @@ def check_golds(
             questions.append(dataclasses.replace(question, golds=running))
     kept = {question.database for question in questions}
     databases = {name: path for name, path in dataset.databases.items() if name in kept}
-    return dataclasses.replace(
-        dataset, questions=tuple(questions), databases=databases, dropped=tuple(dropped)
-    )
+    return dataclasses.replace(dataset, questions=tuple(questions), databases=databases, dropped=tuple(dropped))
 
 
 def with_hardness(dataset: Dataset) -> Dataset:

@@ -98,9 +98,7 @@ def resolve_path(text: str, base: Path) -> Path:
 
 def _nothing_found(root: Path, name: str) -> str:
     if not root.exists():
-        return (
-            f"the folder of databases {root} doesn't exist; give the folder that holds {name}/{name}.sqlite."
-        )
+        return f"the folder of databases {root} doesn't exist; give the folder that holds {name}/{name}.sqlite."
     known = {p.stem if p.is_file() else p.name for p in root.iterdir()} if root.is_dir() else {root.stem}
     nearest = difflib.get_close_matches(name, sorted(known), n=1)
     hint = f" The nearest name there is {nearest[0]!r}." if nearest else ""

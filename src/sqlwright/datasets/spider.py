@@ -19,9 +19,7 @@ from sqlwright.errors import DataError
 KEYS = {"database": ("db_id",), "text": ("question",), "golds": ("query",)}
 
 
-def read_spider(
-    files: Sequence[Path], databases_root: Path | None = None, need_golds: bool = True
-) -> Dataset:
+def read_spider(files: Sequence[Path], databases_root: Path | None = None, need_golds: bool = True) -> Dataset:
     """Return the questions of Spider's JSON files, in order, with the databases they name.
 
     Args:

@@ -32,13 +32,9 @@ def read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: expected a file of questions, found nothing there. Check the path."
-        ) from None
+        raise DataError(f"{path}: expected a file of questions, found nothing there. Check the path.") from None
     except IsADirectoryError:
-        raise DataError(
-            f"{path}: expected a file of questions, found a folder. Name a file inside it."
-        ) from None
+        raise DataError(f"{path}: expected a file of questions, found a folder. Name a file inside it.") from None
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}). Check its permissions.") from None
     for magic, what in _MAGIC.items():

@@ -29,9 +29,7 @@ def read_strict(path: Path) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}: expected UTF-8 text, found another byte. Save it as UTF-8."
-        ) from None
+        raise DataError(f"{path}:{line}: expected UTF-8 text, found another byte. Save it as UTF-8.") from None
     return text
 
 

@@ -113,9 +113,7 @@ def has_top_level_order(sql: str) -> bool:
 
     Parentheses around the whole statement are looked through.
     """
-    words = [
-        token.upper() for token in _TOKEN.findall(sql) if not token.startswith(("--", "/*", "'", '"', "`"))
-    ]
+    words = [token.upper() for token in _TOKEN.findall(sql) if not token.startswith(("--", "/*", "'", '"', "`"))]
     while words and words[-1] == ";":
         words.pop()
     while words[:1] == ["("] and _closes_last(words):
@@ -162,9 +160,7 @@ def score_robust(
     return verdicts
 
 
-def run_once(
-    executor: Executor, jobs: Iterable[tuple[Path | str, str]]
-) -> Callable[[Path | str, str], Outcome]:
+def run_once(executor: Executor, jobs: Iterable[tuple[Path | str, str]]) -> Callable[[Path | str, str], Outcome]:
     """Return a function from (database, sql) to its outcome, which runs each different job once.
 
     Outcomes arrive in the order of `jobs` as they are asked for, so that a caller that judges in that order
@@ -201,9 +197,7 @@ def _judge(golds: list[tuple[str, Outcome]], predicted: Outcome, extra_columns: 
             found = Comparison(False, "truncated", "a result was cut at the executor's limits: raise them")
         else:
             ordered = has_top_level_order(sql)
-            found = results_equal(
-                Rows.of(outcome), Rows.of(predicted), ordered=ordered, extra_columns=extra_columns
-            )
+            found = results_equal(Rows.of(outcome), Rows.of(predicted), ordered=ordered, extra_columns=extra_columns)
         if found.equal:
             return found
         first = first or found
@@ -231,9 +225,7 @@ def _first_difference(gold: Rows, predicted: Rows) -> str:
         return "other rows"
     for place in range(gold.columns):
         column: list[Row] = [(row[place],) for row in gold.rows]
-        others: Iterator[list[Row]] = (
-            [(row[p],) for row in predicted.rows] for p in range(predicted.columns)
-        )
+        others: Iterator[list[Row]] = ([(row[p],) for row in predicted.rows] for p in range(predicted.columns))
         if not any(_alike(column, other) for other in others):
             return f"no column of the prediction has the values of the gold's column {place + 1}"
     return "the columns agree one by one, but not the rows they form"

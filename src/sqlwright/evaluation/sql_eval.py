@@ -135,8 +135,7 @@ def read_sql_eval_predictions(path: Path) -> list[str]:
         name = next((name for name in _PREDICTION_COLUMNS if rows and name in rows[0][1]), None)
         if rows and name is None:
             raise DataError(
-                f"{path}:1: expected a column named {' or '.join(_PREDICTION_COLUMNS)}, "
-                f"found {', '.join(rows[0][1])}."
+                f"{path}:1: expected a column named {' or '.join(_PREDICTION_COLUMNS)}, found {', '.join(rows[0][1])}."
             )
         return [row[name] for _, row in rows if name]
     if path.suffix == ".json":

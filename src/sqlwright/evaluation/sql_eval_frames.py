@@ -152,9 +152,7 @@ def _normalised(frame: Frame, category: str, question: str, sql: str | None) -> 
     return _columns(names, kinds, rows)
 
 
-def _sorted_by_clause(
-    names: list[str], kinds: list[str], rows: list[tuple[Value, ...]], clause: str
-) -> Frame:
+def _sorted_by_clause(names: list[str], kinds: list[str], rows: list[tuple[Value, ...]], clause: str) -> Frame:
     """Return the frame sorted by the first column of the ORDER BY clause, which also moves to the end."""
     found = _ORDER_COLUMNS.findall(clause)
     words = [word.rsplit(".", 1)[-1] for word in (found[0].split() if found else [])]

@@ -38,9 +38,7 @@ def official_golds(query: str) -> list[str]:
             continue
         for chosen in _choices(text[start + 1 : end].split(",")):
             columns = ", ".join(chosen)
-            golds.append(
-                text[:start] + columns + text[end + 1 :].replace("GROUP BY {}", f"GROUP BY {columns}")
-            )
+            golds.append(text[:start] + columns + text[end + 1 :].replace("GROUP BY {}", f"GROUP BY {columns}"))
     return golds
 
 

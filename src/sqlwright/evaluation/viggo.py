@@ -108,9 +108,7 @@ def score_viggo(gold: Path, predictions: Path) -> BenchmarkScore:
         )
         verdicts.append(_verdict(index, wanted, "exact", not reason, reason, detail))
         wrong_function = "" if function else "unparsable" if found is None else "wrong_function"
-        verdicts.append(
-            _verdict(index, wanted, "function", function, wrong_function, "" if function else detail)
-        )
+        verdicts.append(_verdict(index, wanted, "function", function, wrong_function, "" if function else detail))
     return collect("viggo", items, verdicts, METRICS, measures=_measures(items))
 
 
@@ -179,16 +177,13 @@ def _slot_counts(wanted: Meaning, found: Meaning | None) -> tuple[int, int, int]
 
 
 def _verdict(index: int, gold: Meaning, metric: str, correct: bool, reason: str, detail: str) -> Verdict:
-    return Verdict(
-        id=str(index), metric=metric, correct=correct, reason=reason, detail=detail, category=gold.function
-    )
+    return Verdict(id=str(index), metric=metric, correct=correct, reason=reason, detail=detail, category=gold.function)
 
 
 def _measures(items: Sequence[Item]) -> Measures:
     """Return pooled slot precision, recall and F1; each is 1 where nothing was predicted or wanted."""
     right, predicted, wanted = (
-        sum(int(str(item[name])) for item in items)
-        for name in ("slots_right", "slots_predicted", "slots_gold")
+        sum(int(str(item[name])) for item in items) for name in ("slots_right", "slots_predicted", "slots_gold")
     )
     precision = right / predicted if predicted else float(not wanted)
     recall = right / wanted if wanted else 1.0

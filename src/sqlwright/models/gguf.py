@@ -147,7 +147,7 @@ class GgufEngine:
             import xllamacpp
         except ImportError:
             raise ModelError(
-                "Expected the GGUF engine xllamacpp, found none. Install it with `pip install '.[gguf]' in the checkout`."
+                "Expected the GGUF engine xllamacpp, found none. In SQLWright's checkout: `pip install '.[gguf]'`."
             ) from None
         threads = threads or len(os.sched_getaffinity(0))
         self._key = secrets.token_urlsafe(24)

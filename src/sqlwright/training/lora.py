@@ -31,6 +31,7 @@ class LoraLinear(torch.autograd.Function):
         b: torch.Tensor,
         scale: float,
     ) -> torch.Tensor:
+        """Return the layer's output, and keep what the gradient needs."""
         flat = x.reshape(-1, x.shape[-1])
         y = linear(flat, weight, bias)
         low = flat @ a.to(x.dtype).T
@@ -41,6 +42,7 @@ class LoraLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients of x, A and B; the weight and the bias are frozen."""
         x, weight, a, b, low = ctx.saved_tensors
         shape = grads[0].shape
         grad = grads[0].reshape(-1, shape[-1])

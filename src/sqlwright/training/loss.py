@@ -22,6 +22,7 @@ class HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the summed loss (float32 scalar), and keep the gradient for `hidden`."""
         needed = ctx.needs_input_grad[0]
         total = hidden.new_zeros((), dtype=torch.float32)
         grads = []
@@ -41,6 +42,7 @@ class HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Return the gradient for `hidden`, computed on the way forward."""
         (grad_hidden,) = ctx.saved_tensors
         return grad_hidden * grads[0].to(grad_hidden.dtype), None, None
 
