@@ -1,0 +1,292 @@
+"""All stages end to end with the tiny model: what is written, what is done again and why, and kill -9 in each."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("xllamacpp")
+pytest.importorskip("torch")
+pytest.importorskip("peft")
+
+from sqlwright import pipeline
+from sqlwright.errors import RecipeError, RunLockedError
+from sqlwright.recipe import read_recipe
+from sqlwright.records import Completion, Verdict, read_records
+from sqlwright.runs.folder import RunFolder
+
+QUICKSTART = Path(str(resources.files("sqlwright"))) / "data" / "quickstart"
+STAGES = ["prepare", "train", "predict.base", "predict", "evaluate", "export"]
+RECIPE = """
+name = "small"
+seed = 1
+
+[model]
+base = "smollm2-135m-instruct"
+dtype = "float32"
+
+[data]
+train = ["train.json"]
+evaluate = ["evaluate.json"]
+databases = "package:quickstart/database"
+tables = "package:quickstart/tables.json"
+max_train = 10
+max_evaluate = 4
+
+[prompt]
+sample_values = 0
+max_schema_tokens = 128
+
+[train]
+learning_rate = 1e-3
+rank = 2
+questions_per_step = 3
+questions_per_sequence = 3
+tokens_per_batch = 512
+checkpoint_every = 1
+
+[predict]
+max_tokens = 12
+parallel = 2
+
+[export]
+check_prompts = 0
+"""
+
+
+class Recorder:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.actions: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+        self.said: list[str] = []
+
+    def stage(self, name: str, action: str, why: str = "") -> None:
+        self.actions[name], self.reasons[name] = action, why
+
+    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+        assert 0 <= done <= total, f"{label}: {done} of {total} {note}"
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def finish(self) -> None:
+        return
+
+    def redone(self) -> list[str]:
+        return [name for name, action in self.actions.items() if action != "up to date"]
+
+
+@pytest.fixture(scope="session")
+def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a recipe over questions of the quickstart: three databases to learn from, two to be asked about."""
+    folder = tmp_path_factory.mktemp("recipe")
+    for name, databases, each in (
+        ("train", ("allergy_1", "small_bank_1", "gas_company"), 4),
+        ("evaluate", ("farm", "party_host"), 3),
+    ):
+        questions = json.loads((QUICKSTART / f"{name}.json").read_text(encoding="utf-8"))
+        chosen = [q for database in databases for q in [q for q in questions if q["db_id"] == database][:each]]
+        (folder / f"{name}.json").write_text(json.dumps(chosen), encoding="utf-8")
+    path = folder / "small.toml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
+
+
+def run(recipe_path: Path, runs: Path, *overrides: str, only: str | None = None) -> Recorder:
+    recorder = Recorder()
+    pipeline.run(read_recipe(recipe_path, overrides), recipe_path, runs, recorder, only=only)
+    return recorder
+
+
+@pytest.fixture(scope="session")
+def finished(recipe_path: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of runs with an undisturbed run `small`."""
+    runs = tmp_path_factory.mktemp("finished")
+    recorder = run(recipe_path, runs)
+    assert recorder.actions == dict.fromkeys(STAGES, "run")
+    return runs
+
+
+@pytest.fixture
+def runs(finished: Path, tmp_path: Path) -> Path:
+    """Return a copy of the finished run, to be changed."""
+    shutil.copytree(finished, tmp_path / "runs", symlinks=True)
+    return tmp_path / "runs"
+
+
+def results(runs: Path) -> dict[str, Any]:
+    """Return all that must not depend on how often a run was interrupted."""
+    folder = RunFolder(runs / "small")
+    answers = {
+        path.name: [(one.id, one.text, one.sql, one.tokens) for one in read_records(path, Completion)]
+        for path in (folder.baseline, folder.completions)
+    }
+    report = json.loads(folder.report.read_text(encoding="utf-8"))
+    return {
+        "questions": folder.questions.read_bytes(),
+        "verdicts": list(read_records(folder.verdicts, Verdict)),
+        "answers": answers,
+        "adapter": (folder.adapter / "adapter_model.safetensors").read_bytes(),
+        "gguf": (folder.path / "export" / "adapter.gguf").read_bytes(),
+        "scores": report["scores"],
+    }
+
+
+def test_a_run_leaves_all_that_the_readme_promises(finished: Path) -> None:
+    folder = RunFolder(finished / "small")
+    found = results(finished)
+    assert {(one.metric) for one in found["verdicts"]} == {
+        f"{metric}, {label}"
+        for metric in ("ex", "em", "ex_keep_distinct")
+        for label in ("before fine-tuning", "after fine-tuning")
+    }
+    assert len(found["verdicts"]) == 4 * 6
+    for metrics in found["scores"].values():
+        assert metrics["ex"]["overall"]["total"] == metrics["ex"]["expected"] == 4
+    page = folder.page.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "before fine-tuning" in page
+    assert all(len(answers) == 4 for answers in found["answers"].values())
+    assert found["answers"]["completions.jsonl"] != found["answers"]["completions.base.jsonl"], "it has learned"
+    assert {path.name for path in (folder.path / "export").iterdir()} >= {
+        "adapter.gguf",
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "prompt.json",
+        "README.md",
+    }
+    for stage in STAGES:
+        assert folder.manifest["stages"][stage]["status"] == "done"
+    facts = folder.facts("train")
+    assert facts["steps"] == len([line for line in _metrics(folder) if "loss" in line]) >= 2
+    assert facts["loss"][1] < facts["loss"][0]
+    assert not list(folder.path.rglob("*.partial"))
+    assert read_recipe(folder.recipe).train == read_recipe(folder.recipe, ["name=x"]).train
+
+
+def _metrics(folder: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_second_call_has_nothing_to_do_and_is_quick(recipe_path: Path, runs: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (runs / "small").rglob("*") if path.name != ".lock"}
+    before.pop(runs / "small" / "recipe.toml")
+    started = time.process_time()
+    recorder = run(recipe_path, runs)
+    assert time.process_time() - started < 2
+    assert recorder.redone() == []
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items() if not path.is_dir())
+
+
+@pytest.mark.parametrize(
+    ("override", "redone"),
+    [
+        ("train.learning_rate=2e-3", ["train", "predict", "evaluate", "export"]),
+        ("evaluate.keep_distinct=true", ["evaluate"]),
+        ("evaluate.workers=1", []),
+        ("train.checkpoint_every=7", []),
+        ("predict.max_tokens=8", ["predict.base", "predict", "evaluate"]),
+    ],
+)
+def test_a_changed_setting_redoes_what_depends_on_it(
+    recipe_path: Path, runs: Path, override: str, redone: list[str]
+) -> None:
+    recorder = run(recipe_path, runs, override)
+    assert recorder.redone() == redone
+    if redone:
+        assert override.partition("=")[0] in recorder.reasons[redone[0]]
+
+
+def test_what_was_edited_or_lost_is_made_again(recipe_path: Path, runs: Path, finished: Path) -> None:
+    folder = runs / "small"
+    (folder / "verdicts.jsonl").write_text("{}\n", encoding="utf-8")
+    (folder / "report.html").unlink()
+    shutil.rmtree(folder / "export")
+    recorder = run(recipe_path, runs)
+    assert recorder.redone() == ["evaluate", "export"]
+    assert recorder.reasons["evaluate"] == "verdicts.jsonl was edited; report.html is missing"
+    assert recorder.reasons["export"] == "export is missing"
+    assert results(runs) == results(finished)
+
+
+def test_a_torn_line_of_completions_is_done_again(recipe_path: Path, runs: Path, finished: Path) -> None:
+    folder = RunFolder(runs / "small")
+    text = folder.completions.read_text(encoding="utf-8")
+    folder.completions.write_text(text[:-40], encoding="utf-8")
+    folder.manifest["stages"]["predict"]["status"] = "begun"
+    folder.write_manifest()
+    recorder = run(recipe_path, runs)
+    assert recorder.actions["predict"] == "continue"
+    assert any("torn" in text for text in recorder.said)
+    assert results(runs) == results(finished)
+
+
+def test_one_stage_only(recipe_path: Path, tiny_model: Path, tmp_path: Path) -> None:
+    recorder = run(recipe_path, tmp_path, only="prepare")
+    assert recorder.actions == {"prepare": "run"}
+    with pytest.raises(RecipeError, match="found 'deploy'"):
+        run(recipe_path, tmp_path, only="deploy")
+
+
+def test_without_training_there_is_one_column(recipe_path: Path, runs: Path) -> None:
+    recorder = run(recipe_path, runs, "train.epochs=0", only="evaluate")
+    assert "predict.base" not in recorder.actions
+    folder = RunFolder(runs / "small")
+    assert not folder.adapter.exists()
+    scores = json.loads(folder.report.read_text(encoding="utf-8"))["scores"]
+    assert list(scores) == ["after fine-tuning"] or len(scores) == 1
+
+
+COMMAND = [sys.executable, "-c", "from sqlwright.cli import main; main()"]
+
+
+def test_kill_9_in_every_stage_leads_to_the_same_results(
+    recipe_path: Path, tiny_model: Path, finished: Path, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "small" / "manifest.json"
+    draw = random.Random(os.getpid())
+    command = [*COMMAND, "run", str(recipe_path), "--runs", str(tmp_path)]
+
+    def status(stage: str) -> str:
+        if not manifest.is_file():
+            return ""
+        found: str = json.loads(manifest.read_text(encoding="utf-8"))["stages"].get(stage, {}).get("status", "")
+        return found
+
+    killed = []
+    for stage in STAGES:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and not status(stage):
+            time.sleep(0.002)
+        if status(stage) == "begun":
+            if stage == "train":  # into the steps, some times; before the weights are read, other times
+                steps = draw.randrange(3)
+                path = tmp_path / "small" / "metrics.jsonl"
+                while process.poll() is None and (path.read_text().count('"loss"') if path.is_file() else 0) < steps:
+                    time.sleep(0.002)
+            else:
+                time.sleep(draw.random() * 0.2)
+        if stage == "predict":
+            with pytest.raises(RunLockedError, match=str(process.pid)):
+                run(recipe_path, tmp_path)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed.append((stage, status(stage)))
+    assert [state for _, state in killed].count("begun") >= 3, killed
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert results(tmp_path) == results(finished), killed
+    assert not list((tmp_path / "small").rglob("*.partial"))
