@@ -162,7 +162,7 @@ class Sizes:
         return 4.0 * self.layer_parameters * tokens + 4.0 * self.head_parameters * learned
 
     def training_bytes(self, tokens: int, rank: int) -> float:
-        """Return the bytes of LoRA training in float32: weights, kept activations, LoRA with AdamW, the head's chunk."""
+        """Return the bytes of LoRA training in float32: weights, activations, LoRA with AdamW, the head's chunk."""
         weights = 4.0 * (self.layer_parameters + self.embedding_parameters)
         # Kept per token and layer: inputs of norms and linear layers, q/k/v, and the three inner activations.
         activations = 4.0 * tokens * self.layers * (9 * self.hidden + 4 * self.inner)
