@@ -26,7 +26,7 @@ TITLES = {
     "em": "Exact set match (EM)",
     "ex_keep_distinct": "Execution accuracy, DISTINCT kept",
 }
-BEFORE, AFTER = "before fine-tuning", "after fine-tuning"
+BEFORE, AFTER, UNTRAINED = "before fine-tuning", "after fine-tuning", "base model"
 _PREVIEW = Limits(seconds=10.0, rows=11, cells=400, bytes=1 << 16)
 # The copy of Spider in wide use has a stand-in of 352 rows for this table; the original has millions.
 _STAND_IN = ("wta_1", "rankings", 352)
@@ -68,7 +68,7 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     page = ReportPage(
         title=f"{run.recipe.name}: {run.recipe.model.base}",
         generated=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        metric_titles={name: TITLES[name] for name in reports[AFTER]},
+        metric_titles={name: TITLES[name] for metrics in reports.values() for name in metrics},
         score_sets=tuple(ScoreSet(label, one) for label, metrics in reports.items() for one in metrics.values()),
         questions=tuple(scored),
         losses=tuple(_losses(run)),
@@ -81,8 +81,10 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
 
 def _completion_files(run: Run) -> dict[str, Path]:
     """Return the completions by label, before comes first; without training there is only the base model's."""
-    files = {AFTER: run.folder.completions}
-    return {BEFORE: run.folder.baseline} | files if trains(run) and run.recipe.predict.baseline else files
+    if not trains(run):
+        return {UNTRAINED: run.folder.completions}
+    before = {BEFORE: run.folder.baseline} if run.recipe.predict.baseline else {}
+    return before | {AFTER: run.folder.completions}
 
 
 def _score(
@@ -190,13 +192,14 @@ def _scored(
     """Return the questions for the page, each with both results side by side."""
     databases = run.databases
     main = run.recipe.evaluate.metrics[0]
-    judged = {label: {v.id: v for v in own if v.metric == f"{main}, {label}"} for label, own in verdicts.items()}
-    known = [question for question in questions if question.id in judged[AFTER]]
-    jobs = [(databases[q.database], sql) for q in known for sql in (q.golds[0], answers[AFTER][q.id].sql)]
+    label = list(verdicts)[-1]
+    judged = {name: {v.id: v for v in own if v.metric == f"{main}, {name}"} for name, own in verdicts.items()}
+    known = [question for question in questions if question.id in judged[label]]
+    jobs = [(databases[q.database], sql) for q in known for sql in (q.golds[0], answers[label][q.id].sql)]
     results = list(executor.map(jobs, limits=_PREVIEW))
     scored = []
     for index, question in enumerate(known):
-        after, before = judged[AFTER][question.id], judged.get(BEFORE, {}).get(question.id)
+        after, before = judged[label][question.id], judged.get(BEFORE, {}).get(question.id)
         scored.append(
             ScoredQuestion(
                 id=question.id,
@@ -205,7 +208,7 @@ def _scored(
                 category=question.category or "",
                 question=question.text,
                 gold=question.golds[0],
-                prediction=answers[AFTER][question.id].sql,
+                prediction=answers[label][question.id].sql,
                 correct=after.correct,
                 reason=after.reason,
                 detail=after.detail,
