@@ -97,7 +97,8 @@ def _read(run: Run, part: str, names: Sequence[str]) -> Dataset:
     dataset = with_hardness(dataset)
     run.reporter.say(f"{part}: {dataset.summary()}")
     if not dataset.questions:
-        raise DataError(f"{', '.join(names)}: expected questions for data.{part}, found none that can be used.")
+        first = f" The first was left out: {dataset.dropped[0].reason}." if dataset.dropped else ""
+        raise DataError(f"{', '.join(names)}: expected questions for data.{part}, found none that can be used.{first}")
     return dataset
 
 

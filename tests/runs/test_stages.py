@@ -1,0 +1,226 @@
+"""The stages on their own: what each one writes, says and refuses. All together they run in tests/test_pipeline.py."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlwright import pipeline
+from sqlwright.errors import DataError
+from sqlwright.recipe import read_recipe
+from sqlwright.records import Completion, Question, Verdict, read_records, write_records
+from sqlwright.runs.folder import RunFolder
+from sqlwright.runs.outcome import Outcome
+from sqlwright.runs.reporter import Silent
+from sqlwright.runs.run import Run
+from sqlwright.runs.stages import evaluate, prepare, train
+
+QUICKSTART = Path(str(resources.files("sqlwright"))) / "data" / "quickstart"
+
+
+class Heard(Silent):
+    """A reporter that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a recipe with its own databases `farm` and `gas_company` and Spider files of a few questions."""
+    for name, part in (("farm", "evaluate"), ("gas_company", "train")):
+        shutil.copytree(QUICKSTART / "database" / name, tmp_path / "database" / name)
+        questions = json.loads((QUICKSTART / f"{part}.json").read_text(encoding="utf-8"))
+        chosen = [question for question in questions if question["db_id"] == name][:5]
+        (tmp_path / f"{part}.json").write_text(json.dumps(chosen), encoding="utf-8")
+    shutil.copy(QUICKSTART / "tables.json", tmp_path)
+    recipe = tmp_path / "my.toml"
+    recipe.write_text(
+        'name = "r"\n[model]\nbase = "smollm2-135m-instruct"\n'
+        '[data]\ntrain = ["train.json"]\nevaluate = ["evaluate.json"]\nvalidation_databases = 0\n',
+        encoding="utf-8",
+    )
+    return recipe
+
+
+def prepared(place: Path, *overrides: str) -> Run:
+    """Return a run whose questions are prepared."""
+    recipe, heard = read_recipe(place, overrides), Heard()
+    pipeline.run(recipe, place, place.parent / "runs", heard, only="prepare")
+    return Run(recipe, place, RunFolder(place.parent / "runs" / recipe.name), heard)
+
+
+def add(place: Path, part: str, *questions: dict[str, str]) -> None:
+    path = place.parent / f"{part}.json"
+    path.write_text(json.dumps([*json.loads(path.read_text(encoding="utf-8")), *questions]), encoding="utf-8")
+
+
+def test_prepare_writes_questions_and_links_databases(place: Path) -> None:
+    run = prepared(place)
+    assert [question.database for question in run.questions("train")] == ["gas_company"] * 5
+    assert [question.database for question in run.questions("evaluate")] == ["farm"] * 5
+    assert run.questions("validation") == []
+    assert all(question.golds and question.hardness for question in run.questions("evaluate"))
+    assert set(run.databases) == {"farm", "gas_company"}
+    assert (run.folder.path / "databases" / "farm" / "farm.sqlite").is_file()
+    facts = run.folder.facts("prepare")
+    assert (facts["train"], facts["evaluate"], facts["dropped"]) == (5, 5, 0)
+    assert facts["tables"].endswith("tables.json")
+
+
+def test_prepare_says_what_it_leaves_out(place: Path) -> None:
+    add(place, "evaluate", {"db_id": "farm", "question": "Broken?", "query": "SELECT x FROM nowhere"})
+    run = prepared(place)
+    assert len(run.questions("evaluate")) == 5
+    dropped = json.loads((run.folder.path / "dropped.json").read_text(encoding="utf-8"))
+    assert len(dropped) == run.folder.facts("prepare")["dropped"] == 1
+    assert "nowhere" in dropped[0]["reason"]
+    assert isinstance(run.reporter, Heard)
+    assert any("left out" in text for text in run.reporter.said)
+
+
+def test_prepare_warns_of_databases_on_both_sides(place: Path) -> None:
+    run = prepared(place, 'data.evaluate=["train.json"]')
+    assert isinstance(run.reporter, Heard)
+    assert any("both trained on and evaluated (gas_company)" in text for text in run.reporter.said)
+
+
+def test_a_part_drawn_by_the_seed(place: Path) -> None:
+    def drawn(*overrides: str) -> list[str]:
+        return [question.text for question in prepared(place, "data.max_train=3", *overrides).questions("train")]
+
+    whole = [question.text for question in prepared(place).questions("train")]
+    draws = [drawn(f"seed={seed}", f"name=r{seed}") for seed in range(6)]
+    assert drawn("seed=0", "name=again") == draws[0]
+    assert len({tuple(one) for one in draws}) > 1
+    for one in draws:
+        assert len(one) == 3
+        assert one == [text for text in whole if text in one], "in their order"
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ('data.train=["absent.json"]', r"absent\.json: expected a question file"),
+        (
+            'data.databases="nowhere"',
+            r"data\.train, found none that can be used\. The first was left out: .*gas_company",
+        ),
+    ],
+)
+def test_data_that_is_missing(place: Path, override: str, found: str) -> None:
+    with pytest.raises(DataError, match=found):
+        prepared(place, override)
+
+
+def test_no_question_files_at_all(place: Path) -> None:
+    with pytest.raises(DataError, match="found none"):
+        prepared(place, "data.train=[]", "data.evaluate=[]")
+
+
+def test_all_questions_unusable(place: Path) -> None:
+    (place.parent / "train.json").write_text(
+        json.dumps([{"db_id": "farm", "question": "?", "query": "SELECT x FROM y"}]), encoding="utf-8"
+    )
+    with pytest.raises(DataError, match=r"data\.train, found none that can be used"):
+        prepared(place)
+
+
+def test_a_changed_file_or_database_is_named(place: Path) -> None:
+    run = prepared(place)
+    assert run.folder.changed("prepare", prepare.inputs(run)) == []
+    add(place, "train", {"db_id": "farm", "question": "How many farms?", "query": "SELECT count(*) FROM farm"})
+    (reason,) = run.folder.changed("prepare", prepare.inputs(run))
+    assert reason.startswith("question files changed")
+    database = place.parent / "database" / "farm" / "farm.sqlite"
+    database.write_bytes(database.read_bytes() + bytes(4096))
+    assert any(text.startswith("databases changed") for text in run.folder.changed("prepare", prepare.inputs(run)))
+
+
+def answer(questions: list[Question], *sqls: str) -> list[Completion]:
+    return [Completion(q.id, q.database, sql, sql) for q, sql in zip(questions, sqls, strict=False)]
+
+
+def scored(run: Run, before: list[Completion], after: list[Completion]) -> dict[str, Any]:
+    write_records(run.folder.baseline, before)
+    write_records(run.folder.completions, after)
+    run.folder.begin("evaluate", evaluate.inputs(run))
+    run.folder.done("evaluate", evaluate.outputs(run), evaluate.execute(run, False))
+    found: dict[str, Any] = json.loads(run.folder.report.read_text(encoding="utf-8"))
+    return found
+
+
+def test_evaluate_scores_before_and_after(place: Path, tiny_model: Path) -> None:
+    run = prepared(place)
+    questions = run.questions("evaluate")
+    golds = [question.golds[0] for question in questions]
+    wrong = ["SELECT 1", "SELECT nothing FROM nowhere", "", "DROP TABLE farm", golds[4]]
+    report = scored(run, answer(questions, *wrong), answer(questions, *golds))
+    before, after = report["scores"].values()
+    assert (before["ex"]["overall"]["correct"], after["ex"]["overall"]["correct"]) == (1, 5)
+    assert after["em"]["overall"]["correct"] == 5
+    verdicts = list(read_records(run.folder.verdicts, Verdict))
+    assert all(not one.reason and not one.detail for one in verdicts if one.correct)
+    assert all(one.reason for one in verdicts if not one.correct)
+    outcome = Outcome(run.folder)
+    assert not outcome.partial
+    assert "100.0 %" in outcome.table()
+    assert json.loads(json.dumps(outcome.to_json()))["scores"] == report["scores"]
+
+
+def test_any_of_several_golds_is_right(place: Path, tiny_model: Path) -> None:
+    run = prepared(place)
+    question = run.questions("evaluate")[0]
+    both = Question(question.id, question.database, question.text, ("SELECT 'no'", *question.golds))
+    write_records(run.folder.questions, [both])
+    right = answer([both], question.golds[0])
+    report = scored(run, right, right)
+    assert report["scores"]["after fine-tuning"]["ex"]["overall"] | {} == {
+        **report["scores"]["before fine-tuning"]["ex"]["overall"],
+        "correct": 1,
+        "total": 1,
+    }
+
+
+def test_a_missing_completion_makes_the_score_partial(place: Path, tiny_model: Path) -> None:
+    run = prepared(place)
+    questions = run.questions("evaluate")
+    some = answer(questions[:3], *(question.golds[0] for question in questions))
+    report = scored(run, some, some)
+    ex = report["scores"]["after fine-tuning"]["ex"]
+    assert (ex["overall"]["total"], ex["expected"]) == (3, 5)
+    assert Outcome(run.folder).partial
+    assert "scored 3 of 5" in run.folder.page.read_text(encoding="utf-8")
+
+
+def test_without_tables_there_is_no_exact_match_and_it_is_said(place: Path, tiny_model: Path) -> None:
+    (place.parent / "tables.json").unlink()
+    run = prepared(place)
+    questions = run.questions("evaluate")
+    right = answer(questions, *(question.golds[0] for question in questions))
+    report = scored(run, right, right)
+    assert "em" not in report["scores"]["after fine-tuning"]
+    assert any("EM was not computed" in note for note in report["notes"])
+
+
+def test_the_distinct_setting_is_said_in_the_report(place: Path, tiny_model: Path) -> None:
+    run = prepared(place, "evaluate.keep_distinct=true")
+    questions = run.questions("evaluate")
+    right = answer(questions, *(question.golds[0] for question in questions))
+    assert any("DISTINCT kept" in note for note in scored(run, right, right)["notes"])
+
+
+def test_training_without_questions_left(place: Path, tiny_model: Path) -> None:
+    pytest.importorskip("peft")
+    run = prepared(place)
+    write_records(run.part("train"), [])
+    with pytest.raises(DataError, match="none left after the validation databases"):
+        train.execute(run, False)
