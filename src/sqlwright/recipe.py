@@ -20,7 +20,7 @@ from sqlwright.errors import RecipeError
 
 StyleName = Literal["compact", "ddl", "prose"]
 FormatName = Literal["spider", "jsonl", "csv"]
-MetricName = Literal["ex", "em"]
+MetricName = Literal["robust", "ex", "em"]
 
 
 class _Section(BaseModel):
@@ -132,8 +132,9 @@ class EvaluateSettings(_Section):
     """Scoring by execution."""
 
     metrics: tuple[MetricName, ...] = Field(
-        ("ex", "em"),
-        description="`ex` execution accuracy and `em` exact set match, with Spider's official semantics.",
+        ("robust", "ex", "em"),
+        description="`robust` (results equal but for harmless differences), and Spider's official `ex` (execution "
+        "accuracy) and `em` (exact set match); the first is the one the report is about.",
     )
     seconds: Annotated[float, Field(gt=0, le=3600)] = Field(10.0, description="Time limit per query in seconds.")
     workers: Annotated[int, Field(ge=1, le=256)] = Field(2, description="Processes that run queries.")

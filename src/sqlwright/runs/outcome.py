@@ -9,7 +9,12 @@ from typing import Any
 from sqlwright.records import HARDNESS
 from sqlwright.runs.folder import RunFolder
 
-_NAMES = {"ex": "execution accuracy", "em": "exact set match", "ex_keep_distinct": "EX, DISTINCT kept"}
+_NAMES = {
+    "robust": "robust execution accuracy",
+    "ex": "execution accuracy",
+    "em": "exact set match",
+    "ex_keep_distinct": "EX, DISTINCT kept",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +46,30 @@ class Outcome:
         )
 
     def table(self) -> str:
-        """Return the scores by hardness as text, a block per metric: right of all, per cent, 95 % interval."""
+        """Return the scores as text: the first metric by hardness, then all metrics; per cent and 95 % interval."""
         scores = self.scores
         metrics = list(dict.fromkeys(name for own in scores.values() for name in own))
-        blocks = []
+        if not metrics:
+            return ""
+        title = _NAMES.get(metrics[0], metrics[0])
+        rows = [[f"{title}, by hardness", "n", *scores]]
+        rows += [row for level in HARDNESS if (row := _row(level, metrics[0], level, scores))]
+        rows += [["", "", *[""] * len(scores)]] if len(rows) > 1 else []
         for metric in metrics:
-            rows = [[_NAMES.get(metric, metric), "n", *scores]]
-            for level in ("all", *HARDNESS):
-                cells = [_cell(own.get(metric), level) for own in scores.values()]
-                if any(cell for cell in cells):
-                    count = next(total for cell, total in filter(None, cells))
-                    rows.append([level, str(count), *(cell[0] if cell else "" for cell in cells)])
-            blocks.append(_aligned(rows))
-        return "\n\n".join(blocks)
+            rows += [row] if (row := _row(f"all: {_NAMES.get(metric, metric)}", metric, "all", scores)) else []
+        return _aligned(rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return folder, scores and the facts of every stage."""
         stages = {name: record.get("facts", {}) for name, record in self.run.manifest["stages"].items()}
         return {"run": self.folder, "partial": self.partial, "scores": self.scores, "stages": stages}
+
+
+def _row(name: str, metric: str, level: str, scores: dict[str, dict[str, Any]]) -> list[str] | None:
+    """Return name, number of questions and a cell per label; None where no label has a score."""
+    cells = [_cell(own.get(metric), level) for own in scores.values()]
+    count = next((total for _, total in filter(None, cells)), None)
+    return [name, str(count), *(cell[0] if cell else "" for cell in cells)] if count is not None else None
 
 
 def _cell(report: dict[str, Any] | None, level: str) -> tuple[str, int] | None:
@@ -75,4 +86,4 @@ def _aligned(rows: list[list[str]]) -> str:
     for row in rows:
         first = row[0].ljust(widths[0])
         lines.append("  ".join([first, *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]))
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    return "\n".join([lines[0], "-" * len(lines[0]), *(line.rstrip() for line in lines[1:])])

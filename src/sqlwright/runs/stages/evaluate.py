@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlwright.databases import Executor, Limits, Outcome
+from sqlwright.evaluation.robust import score_robust
 from sqlwright.evaluation.spider import SpiderItem, SpiderPair, score_spider
 from sqlwright.evaluation.statistics import report
 from sqlwright.records import Completion, Question, Report, Verdict, read_records, write_records
@@ -20,8 +21,9 @@ from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains
 from sqlwright.sql.features import features
 
-Metric = Literal["ex", "em"]
+Official = Literal["ex", "em"]
 TITLES = {
+    "robust": "Execution accuracy, robust comparison",
     "ex": "Execution accuracy (EX)",
     "em": "Exact set match (EM)",
     "ex_keep_distinct": "Execution accuracy, DISTINCT kept",
@@ -91,10 +93,36 @@ def _score(
     run: Run, questions: Sequence[Question], answers: dict[str, Completion], label: str, executor: Executor
 ) -> list[Verdict]:
     """Return a verdict per question and metric; a question is right if any of its golds says so."""
-    metrics: list[Metric] = list(run.recipe.evaluate.metrics)
+    verdicts = []
+    if "robust" in run.recipe.evaluate.metrics:
+        databases = run.databases
+        items = [(q.id, databases[q.database], q.golds, answers[q.id].sql) for q in questions if q.id in answers]
+        found = {one.id: one for one in score_robust(items, executor)}
+        verdicts = [
+            dataclasses.replace(
+                found[q.id],
+                metric=f"robust, {label}",
+                database=q.database,
+                hardness=q.hardness,
+                category=q.category,
+            )
+            for q in questions
+            if q.id in found
+        ]
+    return verdicts + _official(run, questions, answers, label, executor)
+
+
+def _official(
+    run: Run, questions: Sequence[Question], answers: dict[str, Completion], label: str, executor: Executor
+) -> list[Verdict]:
+    """Return the verdicts of Spider's official metrics, as far as they are asked for and can be computed."""
     tables = Path(text) if (text := run.folder.facts("prepare").get("tables")) else None
-    if tables is None and "em" in metrics:
-        metrics.remove("em")
+    metrics: list[Official] = []
+    for wanted in run.recipe.evaluate.metrics:
+        if wanted == "ex" or (wanted == "em" and tables):
+            metrics.append(wanted)
+    if not metrics:
+        return []
     owners = [(question, gold) for question in questions if question.id in answers for gold in question.golds]
     pairs = [SpiderPair(gold, question.database, answers[question.id].sql) for question, gold in owners]
     result = score_spider(
