@@ -150,10 +150,10 @@ def test_a_run_leaves_all_that_the_readme_promises(finished: Path) -> None:
     found = results(finished)
     assert {(one.metric) for one in found["verdicts"]} == {
         f"{metric}, {label}"
-        for metric in ("ex", "em", "ex_keep_distinct")
+        for metric in ("robust", "ex", "em", "ex_keep_distinct")
         for label in ("before fine-tuning", "after fine-tuning")
     }
-    assert len(found["verdicts"]) == 4 * 6
+    assert len(found["verdicts"]) == 4 * 8
     for metrics in found["scores"].values():
         assert metrics["ex"]["overall"]["total"] == metrics["ex"]["expected"] == 4
     page = folder.page.read_text(encoding="utf-8")
@@ -247,7 +247,7 @@ def test_without_training_there_is_one_column(recipe_path: Path, runs: Path) -> 
     folder = RunFolder(runs / "small")
     assert not folder.adapter.exists()
     scores = json.loads(folder.report.read_text(encoding="utf-8"))["scores"]
-    assert list(scores) == ["after fine-tuning"] or len(scores) == 1
+    assert list(scores) == ["base model"]
 
 
 COMMAND = [sys.executable, "-c", "from sqlwright.cli import main; main()"]

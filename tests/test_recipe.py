@@ -131,6 +131,11 @@ def test_numbers_are_finite(tmp_path: Path, key: str, value: str) -> None:
         read_recipe(write(tmp_path, ""), [f"{key}={value}"])
 
 
+def test_there_is_a_metric(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"`evaluate\.metrics`"):
+        read_recipe(write(tmp_path, ""), ["evaluate.metrics=[]"])
+
+
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 positive = st.floats(1e-6, 1e6)
 recipes = st.builds(
@@ -142,7 +147,7 @@ recipes = st.builds(
     prompt=st.builds(PromptSettings, style=st.sampled_from(["compact", "ddl", "prose"])),
     train=st.builds(TrainSettings, epochs=st.floats(0, 1000), learning_rate=st.floats(1e-12, 1), alpha=positive),
     predict=st.builds(PredictSettings, baseline=st.booleans()),
-    evaluate=st.builds(EvaluateSettings, metrics=st.sampled_from([("ex",), ("em", "ex"), ()])),
+    evaluate=st.builds(EvaluateSettings, metrics=st.sampled_from([("ex",), ("em", "ex"), ("robust",)])),
     export=st.builds(ExportSettings, check_prompts=st.integers(0, 1000)),
 )
 

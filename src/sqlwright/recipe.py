@@ -135,6 +135,7 @@ class EvaluateSettings(_Section):
         ("robust", "ex", "em"),
         description="`robust` (results equal but for harmless differences), and Spider's official `ex` (execution "
         "accuracy) and `em` (exact set match); the first is the one the report is about.",
+        min_length=1,
     )
     seconds: Annotated[float, Field(gt=0, le=3600)] = Field(10.0, description="Time limit per query in seconds.")
     workers: Annotated[int, Field(ge=1, le=256)] = Field(2, description="Processes that run queries.")

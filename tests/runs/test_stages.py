@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sqlwright.runs.folder import RunFolder
 from sqlwright.runs.outcome import Outcome
 from sqlwright.runs.reporter import Silent
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages import evaluate, prepare, train
+from sqlwright.runs.stages import evaluate, predict, prepare, train
 
 QUICKSTART = Path(str(resources.files("sqlwright"))) / "data" / "quickstart"
 
@@ -216,6 +217,44 @@ def test_the_distinct_setting_is_said_in_the_report(place: Path, tiny_model: Pat
     questions = run.questions("evaluate")
     right = answer(questions, *(question.golds[0] for question in questions))
     assert any("DISTINCT kept" in note for note in scored(run, right, right)["notes"])
+
+
+def test_only_exact_match_without_tables_is_an_error(place: Path, tiny_model: Path) -> None:
+    (place.parent / "tables.json").unlink()
+    run = prepared(place, 'evaluate.metrics=["em"]')
+    questions = run.questions("evaluate")
+    right = answer(questions, *(question.golds[0] for question in questions))
+    with pytest.raises(DataError, match=r"expected Spider's tables\.json"):
+        scored(run, right, right)
+
+
+def test_a_changed_database_redoes_all_that_reads_it(place: Path, tiny_model: Path) -> None:
+    run = prepared(place)
+    questions = run.questions("evaluate")
+    right = answer(questions, *(question.golds[0] for question in questions))
+    scored(run, right, right)
+    stages = {"train": train.inputs, "predict": predict.inputs, "evaluate": evaluate.inputs}
+    before = {name: inputs(run) for name, inputs in stages.items()}
+    connection = sqlite3.connect(place.parent / "database" / "farm" / "farm.sqlite")
+    connection.execute("CREATE TABLE barn (id INTEGER)")
+    connection.close()
+    again = prepared(place)
+    assert again.folder.questions.read_bytes() == run.folder.questions.read_bytes()
+    for name, inputs in stages.items():
+        after = inputs(again)
+        assert {key for key in after if after[key] != before[name][key]} == {"databases"}, name
+
+
+def test_a_changed_tables_json_scores_again(place: Path, tiny_model: Path) -> None:
+    run = prepared(place)
+    questions = run.questions("evaluate")
+    right = answer(questions, *(question.golds[0] for question in questions))
+    scored(run, right, right)
+    assert run.folder.changed("evaluate", evaluate.inputs(run)) == []
+    tables = place.parent / "tables.json"
+    tables.write_text(tables.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    (reason,) = run.folder.changed("evaluate", evaluate.inputs(run))
+    assert reason.startswith("tables changed")
 
 
 def test_training_without_questions_left(place: Path, tiny_model: Path) -> None:

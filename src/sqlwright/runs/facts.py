@@ -19,7 +19,7 @@ def run_facts(run: Run) -> Iterator[tuple[str, str, str]]:
     yield "Model", "prompt style", recipe.prompt.style
     yield "Model", "adapter", f"LoRA, rank {recipe.train.rank}, alpha {recipe.train.alpha:g}, {recipe.train.targets}"
     for name, value in facts("prepare").items():
-        if name != "tables":
+        if name not in ("tables", "databases"):
             yield "Data", name, str(value)
     for name, value in facts("train").items():
         yield "Training", name, " → ".join(map(str, value)) if isinstance(value, list) else str(value)

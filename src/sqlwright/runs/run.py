@@ -61,6 +61,12 @@ class Run:
         found = json.loads((self.folder.path / "databases.json").read_text(encoding="utf-8"))
         return {name: Path(path) for name, path in found.items()}
 
+    @property
+    def database_inputs(self) -> dict[str, str]:
+        """The hash of the databases that `prepare` found, as an input of the stages that read them."""
+        found = self.folder.facts("prepare").get("databases")
+        return {"databases": str(found)} if found else {}
+
     def questions(self, part: str) -> list[Question]:
         """Return the questions of a part: `train`, `validation` or `evaluate`."""
         return list(read_records(self.part(part), Question))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlwright.databases import Executor, Limits, Outcome
+from sqlwright.errors import DataError
 from sqlwright.evaluation.robust import score_robust
 from sqlwright.evaluation.spider import SpiderItem, SpiderPair, score_spider
 from sqlwright.evaluation.statistics import report
@@ -44,7 +45,10 @@ def inputs(run: Run) -> dict[str, str]:
     values["questions"] = hash_path(run.folder.questions)
     for path in _completion_files(run).values():
         values[path.name] = hash_path(path)
-    return values
+    tables = run.folder.facts("prepare").get("tables")
+    if tables and Path(tables).is_file():
+        values["tables"] = hash_path(Path(tables))
+    return values | run.database_inputs
 
 
 def outputs(run: Run) -> list[Path]:
@@ -56,6 +60,8 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     """Score every completions file, write verdicts, `report.json` and `report.html`; return the main scores."""
     questions = run.questions("evaluate")
     settings = run.recipe.evaluate
+    if settings.metrics == ("em",) and not run.folder.facts("prepare").get("tables"):
+        raise DataError('evaluate.metrics = ["em"]: expected Spider\'s tables.json (data.tables), found none.')
     verdicts: dict[str, list[Verdict]] = {}
     answers: dict[str, dict[str, Completion]] = {}
     with Executor(settings.workers, Limits(seconds=settings.seconds)) as executor:

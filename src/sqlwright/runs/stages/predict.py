@@ -24,7 +24,7 @@ def inputs(run: Run) -> dict[str, str]:
     values = {f"prompt.{key}": json.dumps(value) for key, value in recipe.prompt.model_dump(mode="json").items()}
     values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "predict.parallel": str(recipe.predict.parallel)}
     values |= {"model": run.model_hash, "questions": hash_path(run.folder.questions)}
-    return values
+    return values | run.database_inputs
 
 
 def inputs_after(run: Run) -> dict[str, str]:

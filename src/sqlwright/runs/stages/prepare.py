@@ -75,6 +75,7 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         "evaluate databases": len({q.database for q in asked}),
         "dropped": len(dropped),
         "tables": str(tables or ""),
+        "databases": folder.manifest["stages"]["prepare"]["inputs"]["databases"],
     }
 
 

@@ -26,7 +26,7 @@ def inputs(run: Run) -> dict[str, str]:
     values["seed"] = str(recipe.seed)
     for part in ("train", "validation"):
         values[f"{part} questions"] = hash_path(run.part(part))
-    return values
+    return values | run.database_inputs
 
 
 def outputs(run: Run) -> list[Path]:
