@@ -46,7 +46,7 @@ max_evaluate = 4
 
 [prompt]
 sample_values = 0
-max_schema_tokens = 128
+max_schema_tokens = 64
 
 [train]
 learning_rate = 1e-3
@@ -198,7 +198,6 @@ def test_the_second_call_has_nothing_to_do_and_is_quick(recipe_path: Path, runs:
         ("evaluate.keep_distinct=true", ["evaluate"]),
         ("evaluate.workers=1", []),
         ("train.checkpoint_every=7", []),
-        ("predict.max_tokens=8", ["predict.base", "predict", "evaluate"]),
     ],
 )
 def test_a_changed_setting_redoes_what_depends_on_it(

@@ -125,3 +125,9 @@ def test_the_engine_refuses_an_adapter_of_another_base(tiny_model: Path, random_
     other.write_bytes(re.sub(rb"blk\.29\.", rb"blk.99.", content))
     with pytest.raises(ModelError, match=r"doesn't fit .* it was trained on another base"):
         GgufEngine(tiny_model, other)
+
+
+@pytest.mark.model
+def test_an_adapter_of_another_model_is_refused(base_model: Path, random_adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"doesn't fit {base_model.name}"):
+        write_gguf_adapter(random_adapter, base_model, tmp_path / "adapter.gguf")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def test_answers_of_a_group_are_those_asked_alone(engine: GgufEngine) -> None:
     for a, b in zip(group, alone, strict=True):
         assert a.tokens[0] == b.tokens[0]
         assert a.log_probabilities[0] == pytest.approx(b.log_probabilities[0], abs=0.05)
+
+
+def test_a_prefix_is_decoded_once(engine: GgufEngine) -> None:
+    long = PREFIX + "Some facts about singers: " + "they sing, " * 50
+
+    def cpu_seconds(prefix: str) -> float:  # of all threads, the engine's too: other load on the machine counts little
+        started = time.process_time()
+        engine.answer(prefix, ["ok"], 1)
+        return time.process_time() - started
+
+    engine.answer(OTHER, ["ok"], 1)
+    first, again = cpu_seconds(long), min(cpu_seconds(long) for _ in range(3))
+    assert again < first / 3
 
 
 def test_the_order_of_answers_is_that_of_the_suffixes(engine: GgufEngine) -> None:
