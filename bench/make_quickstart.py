@@ -10,10 +10,11 @@ The rule, with nothing chosen by looking at a result:
 2. Spider's own SQLite file (not one rebuilt from other sources, as MANIFEST.csv says) of at most 200 KB;
    3 to 8 tables, a row in every table, every gold of the database runs.
 3. A question counts if its gold returns at least one row: with an empty gold, many wrong answers look right.
-4. `random.Random(SEED)` draws 6 evaluation databases among those with at least 20 such questions, then 10
-   training databases among the rest with at least 30, none sharing half of its table names with an evaluation
+4. `random.Random(SEED)` draws 6 evaluation databases among those with at least 20 such questions, then 20
+   training databases among the rest with at least 24, none sharing half of its table names with an evaluation
    database (Spider holds some schemas twice under two names).
-5. Per evaluation database 10 questions with 10 different golds, per training database 24 questions.
+5. Per evaluation database 10 questions with 10 different golds, per training database 12 with 12 different golds:
+   a model learns to read schemas from many schemas, not from many questions about one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MAX_BYTES = 200 * 1024
 TABLES = range(3, 9)
 SAME_SCHEMA = 0.5
 EVALUATION = {"databases": 6, "questions": 10, "at_least": 20}
-TRAINING = {"databases": 10, "questions": 24, "at_least": 30}
+TRAINING = {"databases": 20, "questions": 12, "at_least": 24}
 
 Entry = dict[str, Any]
 
@@ -66,8 +67,8 @@ def cut(spider: Path, out: Path) -> tuple[list[Entry], list[Entry]]:
         and all(schema_overlap(names[db], names[other]) < SAME_SCHEMA for other in evaluation_dbs)
     }
     training_dbs = _draw(rng, rest, TRAINING)
-    evaluation = [e for db in evaluation_dbs for e in _pick(rng, pool[db], EVALUATION, distinct=True)]
-    training = [e for db in training_dbs for e in _pick(rng, pool[db], TRAINING, distinct=False)]
+    evaluation = [e for db in evaluation_dbs for e in _pick(rng, pool[db], EVALUATION)]
+    training = [e for db in training_dbs for e in _pick(rng, pool[db], TRAINING)]
     databases = sorted([*evaluation_dbs, *training_dbs])
     _write(out / "train.json", training)
     _write(out / "evaluate.json", evaluation)
@@ -114,13 +115,13 @@ def _draw(rng: random.Random, pool: dict[str, list[Entry]], part: dict[str, int]
     return sorted(rng.sample(names, part["databases"]))
 
 
-def _pick(rng: random.Random, entries: list[Entry], part: dict[str, int], *, distinct: bool) -> list[Entry]:
+def _pick(rng: random.Random, entries: list[Entry], part: dict[str, int]) -> list[Entry]:
     order = rng.sample(range(len(entries)), len(entries))
     chosen: list[int] = []
     golds: set[str] = set()
     for index in order:
         gold = " ".join(entries[index]["query"].lower().split())
-        if len(chosen) < part["questions"] and not (distinct and gold in golds):
+        if len(chosen) < part["questions"] and gold not in golds:
             chosen.append(index)
             golds.add(gold)
     if len(chosen) < part["questions"]:

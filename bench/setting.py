@@ -23,7 +23,7 @@ from sqlwright.datasets import Dataset, package_path, read_spider
 from sqlwright.errors import SQLWrightError
 from sqlwright.models.tokenizer import chat_template, load_tokenizer
 from sqlwright.models.verify import find_model
-from sqlwright.prompts import STYLES, PromptFormat, build_prompts
+from sqlwright.prompts import STYLES, TARGETS, PromptFormat, build_prompts
 from sqlwright.recipe import PromptSettings
 from sqlwright.records import Prompt, Question
 
@@ -109,7 +109,7 @@ def draw_blocks(members: Sequence[T], size: Callable[[T], int], count: int, bloc
 
 
 def write_prompts(
-    path: Path, dataset: Dataset, questions: Sequence[Question], targets: bool = False
+    path: Path, dataset: Dataset, questions: Sequence[Question], target: bool = False
 ) -> tuple[list[Prompt], Any]:
     """Return the prompts of the questions in the default style, and the tokenizer of the model at `path`."""
     tokenizer = load_tokenizer(path)
@@ -119,7 +119,7 @@ def write_prompts(
     def count(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    return build_prompts(questions, dataset.databases, fmt, count, targets), tokenizer
+    return build_prompts(questions, dataset.databases, fmt, count, TARGETS["qualified"] if target else None), tokenizer
 
 
 def machine(packages: Sequence[str]) -> dict[str, str]:

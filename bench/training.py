@@ -104,7 +104,7 @@ def measure(system: str, options: argparse.Namespace) -> Measured:
         questions_per_sequence=options.questions_per_sequence,
     )
     dataset = quickstart("train")
-    prompts, tokenizer = write_prompts(path, dataset, dataset.questions, targets=True)
+    prompts, tokenizer = write_prompts(path, dataset, dataset.questions, target=True)
     encoded = encode(prompts, tokenizer, tokenizer.eos_token_id)
     drawn = draw_blocks(
         encoded, lambda one: len(one.prefix), options.questions, settings.questions_per_sequence, options.seed

@@ -100,6 +100,10 @@ class TrainSettings(_Section):
     max_gradient_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradients are clipped to this norm.")
     rank: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="Rank of the LoRA matrices.")
     alpha: Annotated[float, Field(gt=0)] = Field(32.0, description="LoRA scale: updates are scaled by alpha / rank.")
+    target: Literal["qualified", "plain"] = Field(
+        "qualified",
+        description="What is learned: golds with every column qualified by its table (`singer.name`), or plain golds.",
+    )
     targets: Literal["all-linear", "attention", "mlp"] = Field(
         "all-linear", description="Which linear layers get LoRA matrices."
     )

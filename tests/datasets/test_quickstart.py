@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "make_quickstart.py"
 def test_the_numbers_of_the_slice() -> None:
     train = read_spider([package_path("quickstart/train.json")])
     evaluation = read_spider([package_path("quickstart/evaluate.json")])
-    assert Counter(Counter(q.database for q in train.questions).values()) == {24: 10}
+    assert Counter(Counter(q.database for q in train.questions).values()) == {12: 20}
     assert Counter(Counter(q.database for q in evaluation.questions).values()) == {10: 6}
     assert not train.dropped
     assert not evaluation.dropped

@@ -11,7 +11,7 @@ import pytest
 
 from sqlwright.databases import Schema, describe
 from sqlwright.models.tokenizer import chat_template
-from sqlwright.prompts import STYLES, ChatTemplate, PromptFormat, SchemaText, build_prompts, schema_text
+from sqlwright.prompts import STYLES, TARGETS, ChatTemplate, PromptFormat, SchemaText, build_prompts, schema_text
 from sqlwright.records import Question
 
 CHATML = ChatTemplate(
@@ -70,7 +70,7 @@ def test_prefix_and_suffix_are_the_whole_rendering(databases: dict[str, Path], n
 
 def test_the_target_is_the_first_gold(databases: dict[str, Path]) -> None:
     fmt = PromptFormat(STYLES["ddl"], 0, 2048, CHATML)
-    prompts = build_prompts(QUESTIONS, databases, fmt, count, targets=True)
+    prompts = build_prompts(QUESTIONS, databases, fmt, count, TARGETS["plain"])
     assert [prompt.target for prompt in prompts] == ["SELECT COUNT(*) FROM book", "SELECT 1", "", ""]
 
 
@@ -131,6 +131,6 @@ def test_the_base_models_tokens_are_the_same_apart_and_together(base_model: Path
 
     for style in STYLES.values():
         fmt = PromptFormat(style, 2, 2048, chat_template(base_model))
-        for prompt in build_prompts(QUESTIONS[:3], databases, fmt, lambda text: len(ids(text)), targets=True):
+        for prompt in build_prompts(QUESTIONS[:3], databases, fmt, lambda text: len(ids(text)), TARGETS["plain"]):
             whole = prompt.prefix + prompt.suffix + prompt.target
             assert ids(prompt.prefix) + ids(prompt.suffix) + ids(prompt.target) == ids(whole)

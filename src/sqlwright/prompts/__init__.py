@@ -6,12 +6,14 @@ from sqlwright.prompts import compact, ddl, prose
 from sqlwright.prompts.build import CountTokens, PromptFormat, SchemaText, build_prompts, schema_text
 from sqlwright.prompts.chat import ChatTemplate
 from sqlwright.prompts.style import Style
+from sqlwright.prompts.target import TARGETS
 
 STYLES: dict[str, Style] = {style.name: style for style in (compact.STYLE, ddl.STYLE, prose.STYLE)}
 """The prompt styles by name."""
 
 __all__ = [
     "STYLES",
+    "TARGETS",
     "ChatTemplate",
     "CountTokens",
     "PromptFormat",

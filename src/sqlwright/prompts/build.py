@@ -10,7 +10,6 @@ from sqlwright.databases import Schema, Table, describe
 from sqlwright.prompts.chat import ChatTemplate
 from sqlwright.prompts.style import Style
 from sqlwright.records import Prompt, Question
-from sqlwright.sql.normalise import normalise
 
 CountTokens = Callable[[str], int]
 
@@ -65,21 +64,20 @@ def build_prompts(
     databases: Mapping[str, Path],
     fmt: PromptFormat,
     count_tokens: CountTokens,
-    targets: bool = False,
+    target: Callable[[str, Schema], str] | None = None,
 ) -> list[Prompt]:
     """Return a prompt per question, in order; questions of one database share the very same prefix.
 
-    With `targets`, each prompt has the text to learn: its first gold, in the uniform spelling of `sql.normalise` with
-    the names of the database. Without, there is none (prediction).
+    `target` makes the text to learn from the first gold and the schema (see `prompts.target`); without it the prompts
+    have none (prediction).
     """
     shared: dict[str, SchemaText] = {}
-    names: dict[str, list[str]] = {}
+    schemas: dict[str, Schema] = {}
     prompts = []
     for question in questions:
         if question.database not in shared:
-            schema = describe(databases[question.database], fmt.sample_values)
+            schema = schemas[question.database] = describe(databases[question.database], fmt.sample_values)
             shared[question.database] = schema_text(schema, fmt.style, fmt.max_schema_tokens, count_tokens)
-            names[question.database] = [n for t in schema.tables for n in (t.name, *(c.name for c in t.columns))]
         text = shared[question.database]
         prefix, suffix = fmt.chat.split(
             fmt.style.instruction, text.text + "\n\n", fmt.style.ask(question.text, question.evidence)
@@ -90,7 +88,7 @@ def build_prompts(
                 database=question.database,
                 prefix=prefix,
                 suffix=suffix,
-                target=normalise(question.golds[0], names[question.database]) if targets and question.golds else "",
+                target=target(question.golds[0], schemas[question.database]) if target and question.golds else "",
                 style=fmt.style.name,
                 omitted=text.omitted,
             )

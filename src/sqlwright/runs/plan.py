@@ -15,7 +15,7 @@ from typing import Any
 from sqlwright.datasets import READERS, split_by_database
 from sqlwright.datasets.dataset import Dataset
 from sqlwright.models.gguf_file import GgufHeader
-from sqlwright.prompts import build_prompts
+from sqlwright.prompts import TARGETS, build_prompts
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import draw_questions
@@ -198,7 +198,7 @@ def _prompts(run: Run, questions: list[Question], databases: dict[str, Any], tok
     def count_tokens(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    return build_prompts(questions, databases, run.format, count_tokens, targets=True)
+    return build_prompts(questions, databases, run.format, count_tokens, TARGETS[run.recipe.train.target])
 
 
 def _matrix_speed() -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlwright.errors import DataError
 from sqlwright.models.adapter import write_prompt_settings
-from sqlwright.prompts import build_prompts
+from sqlwright.prompts import TARGETS, build_prompts
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
@@ -118,7 +118,7 @@ def prompts_of(run: Run, part: str, tokenizer: Any) -> list[Prompt]:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     questions = [question for question in run.questions(part) if question.golds]
-    prompts = build_prompts(questions, run.databases, run.format, count_tokens, targets=True)
+    prompts = build_prompts(questions, run.databases, run.format, count_tokens, TARGETS[run.recipe.train.target])
     for name, omitted in sorted({prompt.database: prompt.omitted for prompt in prompts if prompt.omitted}.items()):
         run.reporter.say(f"{name}: schema over prompt.max_schema_tokens, left out: {', '.join(omitted)}")
     return prompts
