@@ -57,7 +57,7 @@ tokens_per_batch = 512
 checkpoint_every = 1
 
 [predict]
-max_tokens = 12
+max_tokens = 6
 parallel = 2
 
 [export]
@@ -93,11 +93,9 @@ class Recorder:
 def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recipe over questions of the quickstart: three databases to learn from, two to be asked about."""
     folder = tmp_path_factory.mktemp("recipe")
-    for name, databases, each in (
-        ("train", ("allergy_1", "small_bank_1", "gas_company"), 4),
-        ("evaluate", ("farm", "party_host"), 3),
-    ):
+    for name, count, each in (("train", 3, 4), ("evaluate", 2, 3)):
         questions = json.loads((QUICKSTART / f"{name}.json").read_text(encoding="utf-8"))
+        databases = sorted({question["db_id"] for question in questions})[:count]
         chosen = [q for database in databases for q in [q for q in questions if q["db_id"] == database][:each]]
         (folder / f"{name}.json").write_text(json.dumps(chosen), encoding="utf-8")
     path = folder / "small.toml"
@@ -172,7 +170,7 @@ def test_a_run_leaves_all_that_the_readme_promises(finished: Path) -> None:
         assert folder.manifest["stages"][stage]["status"] == "done"
     facts = folder.facts("train")
     assert facts["steps"] == len([line for line in _metrics(folder) if "loss" in line]) >= 2
-    assert facts["loss"][1] < facts["loss"][0]
+    assert facts["validation loss"][-1] < facts["validation loss"][0]
     assert not list(folder.path.rglob("*.partial"))
     assert read_recipe(folder.recipe).train == read_recipe(folder.recipe, ["name=x"]).train
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from sqlwright.recipe import read_recipe
 from sqlwright.records import Prompt
 from sqlwright.runs.plan import CLOSE, OPEN, Sizes, marked
 
+QUICKSTART = Path(str(resources.files("sqlwright"))) / "data" / "quickstart"
 RECIPE = """
 name = "planned"
 [model]
@@ -40,8 +42,13 @@ def test_a_plan_counts_and_writes_nothing(recipe_path: Path, tiny_model: Path) -
     runs = recipe_path.parent / "runs"
     plan = pipeline.plan(read_recipe(recipe_path), recipe_path, runs)
     assert not runs.exists()
-    assert plan.questions == {"train": 216, "validation": 24, "evaluate": 60}
-    assert plan.databases == {"train": 9, "validation": 1, "evaluate": 6}
+    files = {
+        part: json.loads((QUICKSTART / f"{part}.json").read_text(encoding="utf-8")) for part in ("train", "evaluate")
+    }
+    databases = {part: len({question["db_id"] for question in own}) for part, own in files.items()}
+    assert plan.questions["train"] + plan.questions["validation"] == len(files["train"])
+    assert plan.questions["evaluate"] == len(files["evaluate"])
+    assert plan.databases == {"train": databases["train"] - 1, "validation": 1, "evaluate": databases["evaluate"]}
     assert [name for name, _ in plan.stages] == [
         "prepare",
         "train",
@@ -52,7 +59,7 @@ def test_a_plan_counts_and_writes_nothing(recipe_path: Path, tiny_model: Path) -
     ]
     assert plan.stages[0][1] == ["it has not run yet"]
     assert all(reasons for _, reasons in plan.stages)
-    assert plan.steps == 9
+    assert plan.steps == pytest.approx(plan.questions["train"] / 24, abs=2)
     assert plan.tokens_learned < plan.tokens_packed < plan.tokens_unpacked / 3
     assert set(plan.minutes) == {"train", "predict.base", "predict", "export"}
     assert all(minutes > 0 for minutes in plan.minutes.values())
@@ -64,7 +71,7 @@ def test_a_plan_counts_and_writes_nothing(recipe_path: Path, tiny_model: Path) -
     assert rest.upper().startswith("SELECT")
     json.dumps(plan.to_json())
     text = plan.text()
-    assert "216 questions, 9 databases" in text
+    assert f"{plan.questions['train']} questions, {plan.databases['train']} databases" in text
     assert f"{plan.tokens_packed:,} tokens packed" in text
     assert all(f"cut: {name}" in text for name in plan.schemas_cut)
 

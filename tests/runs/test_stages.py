@@ -38,8 +38,9 @@ class Heard(Silent):
 def place(tmp_path: Path) -> Path:
     """Return a recipe with its own databases `farm` and `gas_company` and Spider files of a few questions."""
     for name, part in (("farm", "evaluate"), ("gas_company", "train")):
-        shutil.copytree(QUICKSTART / "database" / name, tmp_path / "database" / name)
         questions = json.loads((QUICKSTART / f"{part}.json").read_text(encoding="utf-8"))
+        assert name in {question["db_id"] for question in questions}, "the packaged questions were exchanged"
+        shutil.copytree(QUICKSTART / "database" / name, tmp_path / "database" / name)
         chosen = [question for question in questions if question["db_id"] == name][:5]
         (tmp_path / f"{part}.json").write_text(json.dumps(chosen), encoding="utf-8")
     shutil.copy(QUICKSTART / "tables.json", tmp_path)
