@@ -9,7 +9,7 @@ doesn't parse) stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlglot
@@ -39,10 +39,10 @@ def qualify_columns(sql: str, tables: Mapping[str, Sequence[str]]) -> str:
         scopes = traverse_scope(tree) if isinstance(tree, exp.Query) else []
         if not scopes or any(column.table for scope in scopes for column in scope.external_columns):
             return sql
-        # Inner scopes come first; an outer one lists their columns again, and what is edited already stays.
+        # Inner scopes come first; an outer one lists their columns again.
         edits: dict[int, _Edit] = {}
         for scope in scopes:
-            edits = {edit.start: edit for edit in _scope_edits(scope, columns, spelt)} | edits
+            edits |= {edit.start: edit for edit in _scope_edits(scope, columns, spelt, edits)}
     except (SqlglotError, KeyError, _UnresolvedError):
         return sql
     for edit in sorted(edits.values(), key=lambda one: one.start, reverse=True):
@@ -54,7 +54,10 @@ class _UnresolvedError(Exception):
     """A name whose table can't be told."""
 
 
-def _scope_edits(scope: Scope, columns: Mapping[str, set[str]], spelt: Mapping[str, str]) -> list[_Edit]:
+def _scope_edits(
+    scope: Scope, columns: Mapping[str, set[str]], spelt: Mapping[str, str], known: Collection[int]
+) -> list[_Edit]:
+    """Return the edits of one query without those in it; `known` are the places that are edited already."""
     tables = {alias: source for alias, source in scope.sources.items() if isinstance(source, exp.Table)}
     names = [table.name.lower() for table in tables.values()]
     if len(tables) < len(scope.sources) or len(set(names)) < len(names) or not set(names) <= columns.keys():
@@ -62,22 +65,23 @@ def _scope_edits(scope: Scope, columns: Mapping[str, set[str]], spelt: Mapping[s
     query = scope.expression
     made = {select.alias.lower() for select in query.selects if select.alias} if isinstance(query, exp.Query) else set()
     edits = []
+    by_alias = {alias.lower(): table.name.lower() for alias, table in tables.items()}
     for column in scope.columns:
         name = column.name.lower()
+        start, end = _place(column.args["table"] if column.table else column.this)
+        if start in known:
+            continue
         if column.table:
-            known = {alias.lower(): table.name.lower() for alias, table in tables.items()}
-            owner = known.get(column.table.lower())
+            owner = by_alias.get(column.table.lower())
             if owner is None:
                 raise _UnresolvedError
-            place = _place(column.args["table"])
-            edits.append(_Edit(place[0], place[1], spelt[owner]))
+            edits.append(_Edit(start, end, spelt[owner]))
             continue
         owners = [table for table in names if name in columns[table]]
         if not owners and (name in made or column.this.quoted):
             continue
         if len(owners) != 1 or name in made:
             raise _UnresolvedError
-        start, _ = _place(column.this)
         edits.append(_Edit(start, start, f"{spelt[owners[0]]}."))
     for table in tables.values():
         if table.alias:
