@@ -6,6 +6,7 @@ folder, which shows every question.
 
 from __future__ import annotations
 
+import dataclasses
 import json as json_module
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,9 @@ def compare(first: str, second: str, /, *, runs: Runs = RUNS, json: Json = False
             raise DataError(
                 f"{path}: expected the verdicts of a run, found none. Score it: sqlwright evaluate RECIPE.toml"
             )
-        sides.append(list(read_records(path, Verdict)))
+        sides.append(_latest(list(read_records(path, Verdict))))
     known = [dict.fromkeys(verdict.metric for verdict in side) for side in sides]
-    metrics = [name for name in known[0] if name in known[1] and "before" not in name and "keep_distinct" not in name]
+    metrics = [name for name in known[0] if name in known[1] and name != "ex_keep_distinct"]
     if not metrics:
         raise DataError(
             f"{folders[0]} and {folders[1]}: expected a metric that both have, found none. Score them alike."
@@ -95,6 +96,16 @@ def compare(first: str, second: str, /, *, runs: Runs = RUNS, json: Json = False
     else:
         print(safe("\n\n".join(one.table() for one in found), keep_lines=True))
     return 0
+
+
+def _latest(verdicts: list[Verdict]) -> list[Verdict]:
+    """Return the verdicts of the run's last predictions (after fine-tuning), each named by its metric alone.
+
+    In the file a metric is named with its label, such as `ex, after fine-tuning`; the last label is the run's result.
+    """
+    label = verdicts[-1].metric.partition(", ")[2] if verdicts else ""
+    own = [one for one in verdicts if one.metric.partition(", ")[2] == label]
+    return [dataclasses.replace(one, metric=one.metric.partition(", ")[0]) for one in own]
 
 
 def _folders(runs: Path) -> list[Path]:
