@@ -96,7 +96,10 @@ def test_compare_names_what_was_won(sqlwright: Callable[..., Any], shop: Path) -
     ended = sqlwright(*spider(shop, "--compare", base))
     assert ended.code == 0
     assert "predictions.sql won 3, lost 0; McNemar p = 0.25 (not significant)" in ended.out
-    document = sqlwright(*spider(shop, "--compare", base, "--json")).json()
+    document = sqlwright(*spider(shop, "--compare", base, "--json", "--html", shop / "page.html")).json()
+    page = (shop / "page.html").read_text(encoding="utf-8")
+    assert "McNemar" in page
+    assert base.name in page
     assert document["comparison"][0]["won"] == ["0", "2", "3"]
     assert document["comparison"][0]["names"] == ["base.sql", "predictions.sql"]
 

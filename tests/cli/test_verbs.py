@@ -15,7 +15,7 @@ from sqlwright.errors import ModelError
 from sqlwright.evaluation.statistics import report
 from sqlwright.models.verify import find_model
 from sqlwright.recipe import read_recipe, settings
-from sqlwright.records import Verdict, write_records
+from sqlwright.records import Completion, Question, Verdict, write_records
 
 CHINOOK = Path(str(resources.files("sqlwright"))) / "data" / "chinook" / "chinook.sqlite"
 
@@ -152,6 +152,16 @@ def test_runs(sqlwright: Callable[..., Any], tmp_path: Path) -> None:
     assert "second won 6, lost 0; McNemar p = 0.03125 (significant)" in compared.out
     by_path = sqlwright("runs", "compare", runs / "first", runs / "second", "--json").json()
     assert by_path[0]["won"] == ["3", "4", "5", "6", "7", "8"]
+    for name in ("first", "second"):
+        asked = [Question(id=str(n), database="shop", text=f"Question {n}?", golds=(f"SELECT {n}",)) for n in range(10)]
+        write_records(runs / name / "questions.jsonl", asked)
+        answers = [Completion(id=str(n), database="shop", text="", sql=f"SELECT '{name} {n}'") for n in range(10)]
+        write_records(runs / name / "completions.jsonl", answers)
+    page = tmp_path / "page.html"
+    assert sqlwright("runs", "compare", "first", "second", "--runs", runs, "--html", page).code == 0
+    text = page.read_text(encoding="utf-8")
+    assert all(part in text for part in ("second 7", "first 7", "Question 7?", "McNemar"))
+    assert sqlwright("runs", "compare", "first", "second", "--runs", runs, "--html", tmp_path).code == 3
 
 
 def test_damaged_runs_end_with_3(sqlwright: Callable[..., Any], tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json as json_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from sqlwright.cli.options import RUNS, Json, Runs
-from sqlwright.cli.tables import aligned, print_json, safe
+from sqlwright.cli.tables import aligned, print_json, safe, write_page
 from sqlwright.errors import DataError, RecipeError
-from sqlwright.records import HARDNESS, Verdict, read_records
+from sqlwright.records import HARDNESS, Completion, Question, Verdict, read_records
 
 app = App(name="runs", help="Runs that were made: list, show, and two of them compared.")
 
@@ -64,12 +64,21 @@ def show(run: str, /, *, runs: Runs = RUNS, json: Json = False) -> int:
 
 
 @app.command
-def compare(first: str, second: str, /, *, runs: Runs = RUNS, json: Json = False) -> int:
+def compare(
+    first: str,
+    second: str,
+    /,
+    *,
+    runs: Runs = RUNS,
+    html: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    json: Json = False,
+) -> int:
     """Tell what the second run gains over the first: the paired difference, and whether it is chance.
 
     Args:
         first: The run to compare with: its name, or its folder.
         second: The run that may be better.
+        html: Also write the comparison to this file, as a page with every question.
     """
     from sqlwright.evaluation.comparison import compare as paired
 
@@ -91,11 +100,26 @@ def compare(first: str, second: str, /, *, runs: Runs = RUNS, json: Json = False
     short = folders[0].name != folders[1].name
     names = (folders[0].name, folders[1].name) if short else (str(folders[0]), str(folders[1]))
     found = [paired(sides[0], sides[1], metric, names) for metric in metrics]
+    if html is not None:
+        write_page(html, _page(folders, names, sides))
     if json:
         print_json([json_module.loads(one.to_json()) for one in found])
     else:
         print(safe("\n\n".join(one.table() for one in found), keep_lines=True))
     return 0
+
+
+def _page(folders: tuple[Path, Path], names: tuple[str, str], sides: list[list[Verdict]]) -> str:
+    """Return the page that sets the second run beside the first."""
+    from sqlwright.runs.compare_page import Side, scored_page
+
+    questions = {one.id: one for one in read_records(folders[1] / "questions.jsonl", Question)}
+    answers = [
+        {one.id: one.sql for one in read_records(folder / "completions.jsonl", Completion)} for folder in folders
+    ]
+    texts = {id_: (one.text, one.golds[0] if one.golds else "") for id_, one in questions.items()}
+    both = [Side(name, side, answer) for name, side, answer in zip(names, sides, answers, strict=True)]
+    return scored_page(f"{names[0]} and {names[1]}", both, texts, [])
 
 
 def _latest(verdicts: list[Verdict]) -> list[Verdict]:

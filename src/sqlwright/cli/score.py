@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from sqlwright.cli.options import Json
-from sqlwright.cli.tables import print_json, safe
+from sqlwright.cli.tables import print_json, safe, write_page
 from sqlwright.cli.terminal import TerminalReporter
 from sqlwright.errors import RecipeError
 
@@ -39,6 +39,7 @@ def score(
     plug_value: bool = False,
     verdicts: Annotated[Path | None, Parameter(metavar="OUT.tsv")] = None,
     compare: File | None = None,
+    html: File | None = None,
     json: Json = False,
 ) -> int:
     """Score a file of predictions, one per gold in the same order.
@@ -53,6 +54,7 @@ def score(
         plug_value: Put the gold's values into the predictions first (Spider, for systems without values).
         verdicts: Write a row per question to this file: TSV with a header.
         compare: Another prediction file for the same golds; says whether it is better, and on which questions.
+        html: Write a page with every question to this file, beside the other predictions if there are any.
     """
     from sqlwright.cli.score_benchmarks import Files, score_benchmark
 
@@ -68,6 +70,8 @@ def score(
         reporter.finish()
     if verdicts is not None:
         scored.write_verdicts(verdicts)
+    if html is not None:
+        _write_page(html, scored, other, (predictions, compare))
     found = [] if other is None else _comparisons(scored, other, (predictions, compare or predictions))
     if json:
         compared = {} if other is None else {"comparison": [loads(one.to_json()) for one in found]}
@@ -81,6 +85,18 @@ def score(
     if any(one.interrupted for one in both):
         return INTERRUPTED
     return PARTIAL if any(one.partial for one in both) else 0
+
+
+def _write_page(html: Path, scored: Scored, other: Scored | None, paths: tuple[Path, Path | None]) -> None:
+    from sqlwright.runs.compare_page import Side, scored_page
+
+    first, second = paths
+    sides = [Side(first.name, scored.score.verdicts, scored.predictions)]
+    if other is not None and second is not None:
+        label = second.name if second.name != first.name else str(second)
+        sides.insert(0, Side(label, other.score.verdicts, other.predictions))
+    title = f"{scored.score.benchmark}: " + " and ".join(side.label for side in sides)
+    write_page(html, scored_page(title, sides, scored.texts, scored.score.notes))
 
 
 def _comparisons(scored: Scored, other: Scored, paths: tuple[Path, Path]) -> list[RunComparison]:

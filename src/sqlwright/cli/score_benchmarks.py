@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,13 +45,18 @@ class Files(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A benchmark's score with what the command line needs to print it; `official` is the official table."""
+    """A benchmark's score with what the command line needs to print it; `official` is the official table.
+
+    `texts` has (question, gold) and `predictions` the SQL by question id, where the benchmark has them.
+    """
 
     score: BenchmarkScore
     expected: int
     official: str = ""
     interrupted: bool = False
     missing: tuple[str, ...] = ()
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    predictions: dict[str, str] = field(default_factory=dict)
 
     @property
     def partial(self) -> bool:
@@ -195,6 +200,8 @@ def _spider(files: Files, reporter: Reporter) -> Scored:
         whole.table(),
         interrupted,
         (*missing, *(str(error) for error in failures)),
+        {str(item.index): ("", item.gold) for item in whole.items},
+        {str(item.index): pairs[item.index].prediction for item in whole.items},
     )
 
 

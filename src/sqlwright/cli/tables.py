@@ -14,7 +14,10 @@ import math
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from sqlwright.errors import DataError
 
 _NARROWEST = 8
 """Columns of a table that a cell needs on a terminal; with less for each, rows are printed one below the other."""
@@ -136,3 +139,11 @@ def _escaped(character: str) -> str:
     # other spaces and letters of private use are harmless; only what acts on the terminal is spelled out
     acts = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _DIRECTIONS
     return known.get(character, f"\\u{{{ord(character):x}}}") if acts else character
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write an HTML page where the user wants it; raise `DataError` where it can't be written."""
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DataError(f"{path}: the page can't be written ({error.strerror}).") from None

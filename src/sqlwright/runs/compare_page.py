@@ -1,0 +1,79 @@
+"""The report page of scored predictions outside a run: one system alone, or one beside another.
+
+Not covered: results side by side and training curves; they belong to a run's own `report.html`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlwright.evaluation.statistics import report
+from sqlwright.records import Report, Verdict
+from sqlwright.runs.report_page import ReportPage, ScoredQuestion, ScoreSet, render
+from sqlwright.sql.features import features
+
+TITLES = {
+    "robust": "Execution accuracy, robust comparison",
+    "ex": "Execution accuracy (EX)",
+    "ex_keep_distinct": "Execution accuracy, DISTINCT kept",
+    "em": "Exact set match (EM)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One system's verdicts (of every metric) and its predictions by question id."""
+
+    label: str
+    verdicts: Sequence[Verdict]
+    predictions: Mapping[str, str]
+
+
+def scored_page(title: str, sides: Sequence[Side], texts: Mapping[str, tuple[str, str]], notes: Sequence[str]) -> str:
+    """Return the HTML page of one or two sides; the last is the page's subject, the one before it the comparison.
+
+    `texts` has (question, gold) by question id, empty where a benchmark has none. The first metric that all sides
+    have decides which questions count as right, won and lost.
+    """
+    known = [list(dict.fromkeys(verdict.metric for verdict in side.verdicts)) for side in sides]
+    metrics = [name for name in known[-1] if all(name in names for names in known)]
+    reports = [(side.label, _report(side, metric, notes)) for side in sides for metric in metrics]
+    judged = [{one.id: one for one in side.verdicts if metrics and one.metric == metrics[0]} for side in sides]
+    before = (sides[0], judged[0]) if len(sides) > 1 else None
+    questions = []
+    for id_, verdict in judged[-1].items():
+        text, gold = texts.get(id_, ("", ""))
+        earlier = before[1].get(id_) if before else None
+        questions.append(
+            ScoredQuestion(
+                id=id_,
+                database=verdict.database,
+                hardness=verdict.hardness or "",
+                category=verdict.category or "",
+                question=text or f"Question {id_}",
+                gold=gold,
+                prediction=sides[-1].predictions.get(id_, ""),
+                correct=verdict.correct,
+                reason=verdict.reason,
+                detail=verdict.detail,
+                correct_before=earlier.correct if earlier else None,
+                prediction_before=before[0].predictions.get(id_) if before and earlier else None,
+                features=features(gold) if gold else (),
+            )
+        )
+    page = ReportPage(
+        title=title,
+        generated=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        metric_titles={metric: TITLES.get(metric, metric) for metric in metrics},
+        score_sets=tuple(ScoreSet(label, found) for label, found in reports),
+        questions=tuple(questions),
+        notes=tuple(notes),
+    )
+    return render(page)
+
+
+def _report(side: Side, metric: str, notes: Sequence[str]) -> Report:
+    own = [verdict for verdict in side.verdicts if verdict.metric == metric]
+    return report(own, metric, len(own), id=side.label, notes=notes)
