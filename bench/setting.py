@@ -119,7 +119,7 @@ def write_prompts(
     def count(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    return build_prompts(questions, dataset.databases, fmt, count, TARGETS["qualified"] if target else None), tokenizer
+    return build_prompts(questions, dataset.databases, fmt, count, TARGETS["plain"] if target else None), tokenizer
 
 
 def machine(packages: Sequence[str]) -> dict[str, str]:

@@ -101,8 +101,9 @@ class TrainSettings(_Section):
     rank: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="Rank of the LoRA matrices.")
     alpha: Annotated[float, Field(gt=0)] = Field(32.0, description="LoRA scale: updates are scaled by alpha / rank.")
     target: Literal["qualified", "plain"] = Field(
-        "qualified",
-        description="What is learned: golds with every column qualified by its table (`singer.name`), or plain golds.",
+        "plain",
+        description="What is learned: golds in one spelling (`plain`), or with columns named by their table as well, "
+        "`singer.name` (`qualified`).",
     )
     targets: Literal["all-linear", "attention", "mlp"] = Field(
         "all-linear", description="Which linear layers get LoRA matrices."
