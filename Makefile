@@ -20,10 +20,10 @@ SAY := @printf '\n==> %s\n'
 demo: $(VENV)/installed
 	$(SAY) "Getting the base model, $(BASE) (491 MB, once)"
 	@$(BIN)/sqlwright models pull $(BASE)
-	$(SAY) "Fine-tuning and scoring: recipes/quickstart.toml (about ten minutes on two cores; Ctrl-C and make demo continue)"
+	$(SAY) "Fine-tuning and scoring: recipes/quickstart.toml (ten to twenty minutes on two cores; Ctrl-C and make demo continue)"
 	@$(BIN)/sqlwright run recipes/quickstart.toml
 	$(SAY) "Asking the fine-tuned model about a music shop's database that it has never seen"
-	@$(BIN)/sqlwright ask "Which five artists have the most albums?" \
+	@$(BIN)/sqlwright ask "Which five countries have the most customers?" \
 		--database src/sqlwright/data/chinook/chinook.sqlite \
 		--adapter runs/quickstart
 	$(SAY) "Done. Every question, before and after: runs/quickstart/report.html"
