@@ -117,6 +117,21 @@ def _own_executor() -> Executor:
         return _own[0]
 
 
+# The tables in which SQLite's own virtual tables (full text, r-tree) keep their content, by what follows the name.
+# PRAGMA table_list tells them only once the virtual table could be connected, which is not always so.
+_STORAGE = (
+    *("config", "content", "data", "docsize", "idx"),  # fts5
+    *("segdir", "segments", "stat"),  # fts3 and fts4, beside content and docsize
+    *("node", "parent", "rowid"),  # rtree and geopoly
+)
+
+
+def _storage_tables(listed: list[tuple[str, str]]) -> set[str]:
+    """Return the lower-case names of storage tables of the virtual tables among (name, CREATE statement)."""
+    virtual = [name for name, sql in listed if sql.lower().split()[:3] == ["create", "virtual", "table"]]
+    return {f"{name}_{part}".lower() for name in virtual for part in _STORAGE}
+
+
 class _Reader:
     """Asks one database about itself."""
 
@@ -132,15 +147,13 @@ class _Reader:
 
     def tables(self, kind: str) -> Iterator[Table]:
         """Yield the tables or views, with their columns and keys, in the order they were made."""
-        try:
-            shadows = {name for (name,) in self.ask("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
-        except DatabaseError:  # SQLite before 3.37 doesn't tell which they are
-            shadows = set()
         names = f"SELECT name, sql FROM sqlite_master WHERE type = '{kind}' ORDER BY rowid"
+        listed = [(name, sql or "") for name, sql in self.ask(names)]
+        shadows = _storage_tables(listed)
         made = [
-            (name, sql or "")
-            for name, sql in self.ask(names)
-            if not name.lower().startswith("sqlite_") and name not in shadows
+            (name, sql)
+            for name, sql in listed
+            if not name.lower().startswith("sqlite_") and name.lower() not in shadows
         ]
         found = self._columns(kind, [name for name, _ in made])
         for name, sql in made:
