@@ -119,7 +119,10 @@ def _page(folders: tuple[Path, Path], names: tuple[str, str], sides: list[list[V
     ]
     texts = {id_: (one.text, one.golds[0] if one.golds else "") for id_, one in questions.items()}
     both = [Side(name, side, answer) for name, side, answer in zip(names, sides, answers, strict=True)]
-    return scored_page(f"{names[0]} and {names[1]}", both, texts, [])
+    path = folders[1] / "databases.json"
+    files = json_module.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    databases = {name: Path(file) for name, file in files.items()}
+    return scored_page(f"{names[0]} and {names[1]}", both, texts, [], databases)
 
 
 def _latest(verdicts: list[Verdict]) -> list[Verdict]:

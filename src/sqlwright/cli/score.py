@@ -96,7 +96,7 @@ def _write_page(html: Path, scored: Scored, other: Scored | None, paths: tuple[P
         label = second.name if second.name != first.name else str(second)
         sides.insert(0, Side(label, other.score.verdicts, other.predictions))
     title = f"{scored.score.benchmark}: " + " and ".join(side.label for side in sides)
-    write_page(html, scored_page(title, sides, scored.texts, scored.score.notes))
+    write_page(html, scored_page(title, sides, scored.texts, scored.score.notes, scored.files))
 
 
 def _comparisons(scored: Scored, other: Scored, paths: tuple[Path, Path]) -> list[RunComparison]:

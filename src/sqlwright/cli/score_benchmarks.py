@@ -47,7 +47,8 @@ class Files(NamedTuple):
 class Scored:
     """A benchmark's score with what the command line needs to print it; `official` is the official table.
 
-    `texts` has (question, gold) and `predictions` the SQL by question id, where the benchmark has them.
+    `texts` has (question, gold) and `predictions` the SQL by question id,
+    `files` the databases by name, where the benchmark has them.
     """
 
     score: BenchmarkScore
@@ -57,6 +58,7 @@ class Scored:
     missing: tuple[str, ...] = ()
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
     predictions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
 
     @property
     def partial(self) -> bool:
@@ -202,6 +204,7 @@ def _spider(files: Files, reporter: Reporter) -> Scored:
         (*missing, *(str(error) for error in failures)),
         {str(item.index): ("", item.gold) for item in whole.items},
         {str(item.index): pairs[item.index].prediction for item in whole.items},
+        {name: databases / name / f"{name}.sqlite" for name in by_database},
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlwright.databases import Executor, Limits, Outcome
+from sqlwright.databases import Executor, Limits
 from sqlwright.errors import DataError
 from sqlwright.evaluation.robust import score_robust
 from sqlwright.evaluation.spider import SpiderItem, SpiderPair, score_spider
@@ -17,7 +17,8 @@ from sqlwright.evaluation.statistics import report
 from sqlwright.records import Completion, Question, Report, Verdict, read_records, write_records
 from sqlwright.runs.facts import run_facts
 from sqlwright.runs.folder import hash_path, write_text
-from sqlwright.runs.report_page import LossPoint, ReportPage, ResultPreview, ScoredQuestion, ScoreSet, render
+from sqlwright.runs.previews import previews
+from sqlwright.runs.report_page import LossPoint, ReportPage, ScoredQuestion, ScoreSet, render
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains
 from sqlwright.sql.features import features
@@ -30,7 +31,6 @@ TITLES = {
     "ex_keep_distinct": "Execution accuracy, DISTINCT kept",
 }
 BEFORE, AFTER, UNTRAINED = "before fine-tuning", "after fine-tuning", "base model"
-_PREVIEW = Limits(seconds=10.0, rows=11, cells=400, bytes=1 << 16)
 # The copy of Spider in wide use has a stand-in of 352 rows for this table; the original has millions.
 _STAND_IN = ("wta_1", "rankings", 352)
 
@@ -230,7 +230,7 @@ def _scored(
     judged = {name: {v.id: v for v in own if v.metric == f"{main}, {name}"} for name, own in verdicts.items()}
     known = [question for question in questions if question.id in judged[label]]
     jobs = [(databases[q.database], sql) for q in known for sql in (q.golds[0], answers[label][q.id].sql)]
-    results = list(executor.map(jobs, limits=_PREVIEW))
+    results = previews(executor, jobs)
     scored = []
     for index, question in enumerate(known):
         after, before = judged[label][question.id], judged.get(BEFORE, {}).get(question.id)
@@ -249,18 +249,11 @@ def _scored(
                 correct_before=before.correct if before else None,
                 prediction_before=answers[BEFORE][question.id].sql if before else None,
                 features=features(question.golds[0]),
-                gold_result=_preview(results[2 * index]),
-                predicted_result=_preview(results[2 * index + 1]),
+                gold_result=results[2 * index],
+                predicted_result=results[2 * index + 1],
             )
         )
     return scored
-
-
-def _preview(outcome: Outcome) -> ResultPreview | None:
-    if not outcome.ok:
-        return None
-    total = None if outcome.truncated else len(outcome.rows)
-    return ResultPreview(outcome.columns, tuple(outcome.rows[:10]), total, outcome.truncated or len(outcome.rows) > 10)
 
 
 def _losses(run: Run) -> list[LossPoint]:
