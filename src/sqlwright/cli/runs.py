@@ -83,14 +83,7 @@ def compare(
     from sqlwright.evaluation.comparison import compare as paired
 
     folders = _find(first, runs), _find(second, runs)
-    sides = []
-    for folder in folders:
-        path = folder / "verdicts.jsonl"
-        if not path.is_file():
-            raise DataError(
-                f"{path}: expected the verdicts of a run, found none. Score it: sqlwright evaluate RECIPE.toml"
-            )
-        sides.append(_latest(list(read_records(path, Verdict))))
+    sides = [_latest(_verdicts(folder)) for folder in folders]
     known = [dict.fromkeys(verdict.metric for verdict in side) for side in sides]
     metrics = [name for name in known[0] if name in known[1] and name != "ex_keep_distinct"]
     if not metrics:
