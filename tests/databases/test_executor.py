@@ -277,16 +277,22 @@ def test_a_locked_database_is_a_clear_error(executor: Executor, database: Path) 
     assert outcome.status == "error" and "locked" in outcome.message
 
 
+def kill_workers() -> list[int]:
+    workers = [pid for pid in children(os.getpid()) if b"worker.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    return workers
+
+
+def test_a_worker_that_dies_while_it_waits_is_replaced(executor: Executor, database: Path) -> None:
+    executor.run(database, "SELECT 1").require()
+    assert gone_within(kill_workers(), 5)
+    assert executor.run(database, "SELECT 1").ok
+
+
 def test_a_worker_that_dies_is_an_outcome(executor: Executor, database: Path) -> None:
     executor.run(database, "SELECT 1").require()
-
-    def kill() -> None:
-        time.sleep(0.3)
-        for worker in children(os.getpid()):
-            if b"worker.py" in Path(f"/proc/{worker}/cmdline").read_bytes():
-                os.kill(worker, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
+    killer = threading.Timer(0.3, kill_workers)
     killer.start()
     outcome = executor.run(database, ENDLESS)
     killer.join()

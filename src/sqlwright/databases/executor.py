@@ -142,6 +142,9 @@ class Executor:
             if self._closed or (batch is not None and batch.stopped):
                 raise DatabaseError("This Executor is closed: make another.")
             worker = self._idle.pop() if self._idle else None
+        if worker is not None and worker.ended:  # killed while it waited, by the system for its memory, say
+            worker.discard()
+            worker = None
         if worker is None:
             worker = _Worker(_HERE / "sqlite.py")
         with self._lock:
@@ -232,6 +235,11 @@ class _Worker:
         except (ValueError, KeyError, TypeError, RecursionError):
             message = "the worker's answer can't be read; the query was given up."
             return Outcome("error", message=message, error_class="runtime_error"), False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """End the process and wait until it is gone. May be called again, and by several threads."""
