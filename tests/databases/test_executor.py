@@ -45,7 +45,8 @@ def children(pid: int) -> list[int]:
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        ending = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return not ending or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1  # a thread may outlive the first
     except OSError:
         return False
 
@@ -298,6 +299,36 @@ def test_a_worker_that_dies_is_an_outcome(executor: Executor, database: Path) ->
     killer.join()
     assert outcome.status == "error" and "ended during the query" in outcome.message
     assert executor.run(database, "SELECT 1").ok
+
+
+def test_a_query_that_waits_behind_one_that_kills_its_worker_is_asked_again(executor: Executor, database: Path) -> None:
+    numbers = range(40)
+    jobs = [(database, ENDLESS if number % 10 == 3 else f"SELECT {number}") for number in numbers]
+    outcomes = list(executor.map(jobs, limits=Limits(seconds=0.5)))
+    assert [outcome.status == "time_limit" for outcome in outcomes] == [number % 10 == 3 for number in numbers]
+    assert [outcome.rows for outcome in outcomes if outcome.ok] == [[(n,)] for n in numbers if n % 10 != 3]
+
+
+def test_long_statements_in_a_map_do_not_wait_in_a_full_pipe(executor: Executor, database: Path) -> None:
+    long = "SELECT 1 -- " + "x" * 500_000
+    started = time.monotonic()
+    outcomes = list(executor.map([(database, ENDLESS), *[(database, long)] * 20], limits=Limits(seconds=1)))
+    assert [outcome.status for outcome in outcomes] == ["time_limit", *["ok"] * 20]
+    assert time.monotonic() - started < 10
+
+
+def test_workers_that_die_during_a_map_cost_one_query_each(executor: Executor, database: Path) -> None:
+    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n"
+    outcomes = executor.map([(database, slow)] * 30)
+    assert next(outcomes).ok
+    killed = kill_workers()
+    statuses = [outcome.status for outcome in outcomes]
+    assert len(statuses) == 29 and 1 <= statuses.count("error") <= len(killed)
+
+
+def test_run_can_be_called_while_a_map_goes_on(executor: Executor, database: Path) -> None:
+    for outcome in executor.map([(database, "SELECT 1")] * 50):
+        assert outcome.ok and executor.run(database, "SELECT 2").rows == [(2,)]
 
 
 def test_no_worker_gets_the_environments_secrets(

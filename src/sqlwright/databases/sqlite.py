@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 HEADER = b"SQLite format 3\x00"
+_END = "; \t\r\n\f"
 
 
 def _words(text: str) -> frozenset[str]:
@@ -62,8 +63,7 @@ class UnreadableError(Exception):
 def connect(path: str, patience: float) -> sqlite3.Connection:
     """Return a connection to the file `path` that can't write, attach or load anything.
 
-    `patience` is how many seconds to wait for another process's lock. TEXT that is no UTF-8 is decoded
-    leaving the bad bytes out, as Spider's official evaluator does.
+    `patience` is how many seconds to wait for another process's lock.
 
     Raises:
         UnreadableError: the path holds no SQLite database that can be read.
@@ -76,7 +76,6 @@ def connect(path: str, patience: float) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise UnreadableError(f"{path}: can't be opened as a SQLite database ({error}).") from None
-    connection.text_factory = _decode
     # Temporary structures stay in memory so that a sort never makes a file; a view in the file may not call
     # functions with side effects.
     connection.execute("PRAGMA query_only=ON")
@@ -125,7 +124,7 @@ def _query(connection: sqlite3.Connection, sql: str, limits: dict[str, Any]) -> 
         connection.set_authorizer(_authorizer(denied))
         try:
             # A statement may end in several semicolons; Python's sqlite3 takes the second for a statement.
-            cursor = connection.execute(sql.rstrip("; \t\r\n\f"))
+            cursor = connection.execute(sql.rstrip(_END))
             break
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorname", "") or ""
@@ -142,7 +141,15 @@ def _query(connection: sqlite3.Connection, sql: str, limits: dict[str, Any]) -> 
             raise _Refused("expected one statement, found several.") from None
     if cursor.description is None:
         raise sqlite3.OperationalError("incomplete input: expected a query, found no statement that returns rows")
-    return ([_column_name(entry[0]) for entry in cursor.description], *_fetch(cursor, limits))
+    columns = [_column_name(entry[0]) for entry in cursor.description]
+    try:
+        return (columns, *_fetch(cursor, limits))
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("Could not decode to UTF-8"):
+            raise
+        # Decoding every text here takes longer than most queries, so it is done only where it must be.
+        connection.text_factory = _decode
+        return (columns, *_fetch(connection.execute(sql.rstrip(_END)), limits))
 
 
 def _column_name(name: object) -> str:
@@ -173,7 +180,7 @@ def _fetch(cursor: sqlite3.Cursor, limits: dict[str, Any]) -> tuple[list[bytes],
         bytes_left -= len(piece)
         rows_left -= len(rows)
         # Few rows at a time while rows are wide, so that a batch of huge values stays within the memory.
-        count = max(1, min(1024, 2 * count, 1_000_000 // (len(piece) // max(1, len(rows)) + 1)))
+        count = max(1, min(1024, 16 * count, 1_000_000 // (len(piece) // max(1, len(rows)) + 1)))
 
 
 def _rows_within(rows: list[Any], room: int) -> list[bytes]:
@@ -196,6 +203,7 @@ def _blob(value: Any) -> dict[str, str]:
 
 
 def _decode(raw: bytes) -> str:
+    """Return TEXT that is no UTF-8 without the bad bytes, as Spider's official evaluator does."""
     return raw.decode("utf-8", "ignore")
 
 
