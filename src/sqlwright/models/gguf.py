@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import read_header
+from sqlwright.prompts import pieces
 
 # An answer ends with the statement, or where a code fence closes behind it.
 STOP = (";\n", "\n```\n")
@@ -104,7 +105,7 @@ class GgufEngine:
             "/completion",
             {
                 # Prefix and suffix are tokenised apart, as in training: "\n\n" before a word is one token or two.
-                "prompt": [[*self._prefix_tokens, suffix] for suffix in suffixes],
+                "prompt": [[*self._prefix_tokens, *pieces(suffix)] for suffix in suffixes],
                 "n_predict": max_tokens,
                 "temperature": 0,
                 "seed": 0,
@@ -137,8 +138,11 @@ class GgufEngine:
         self._prefix = prefix
 
     def _tokens(self, text: str) -> list[int]:
-        reply = self._post("/tokenize", {"content": text, "add_special": False, "parse_special": True})
-        return list(reply["tokens"])
+        """Return the ids of a prompt's text; what a user wrote gives no special tokens (see `prompts.chat`)."""
+        tokens: list[int] = []
+        for piece in pieces(text):
+            tokens += self._post("/tokenize", {"content": piece, "add_special": False, "parse_special": True})["tokens"]
+        return tokens
 
     def _start(self, context: int, threads: int) -> Any:
         # Threads that spin while they wait cost ten times the speed on a small machine; read once, at import.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.models.gguf_file import read_header
-from sqlwright.prompts import ChatTemplate
+from sqlwright.prompts import ChatTemplate, pieces
 
 
 def load_tokenizer(path: Path) -> Any:
@@ -43,6 +43,11 @@ def load_tokenizer(path: Path) -> Any:
     return tokenizer
 
 
+def token_ids(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a prompt's text; what a user wrote gives no special tokens (see `prompts.chat`)."""
+    return [token for piece in pieces(text) for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
+
+
 def chat_template(path: Path) -> ChatTemplate:
     """Return the chat template of the GGUF file with its special tokens; needs no transformers.
 
@@ -55,9 +60,13 @@ def chat_template(path: Path) -> ChatTemplate:
         number = metadata.get(f"tokenizer.ggml.{key}_token_id")
         return tokens[number] if number is not None and number < len(tokens) else ""
 
-    return ChatTemplate(metadata.get("tokenizer.chat_template") or _CHATML, token("bos"), token("eos"))
+    kinds = metadata.get("tokenizer.ggml.token_type", [])
+    special = tuple(text for text, kind in zip(tokens, kinds, strict=False) if kind in _SPECIAL)
+    return ChatTemplate(metadata.get("tokenizer.chat_template") or _CHATML, token("bos"), token("eos"), special)
 
 
+# Token types in GGUF: control tokens, and those that a model's maker added by hand (`<tool_call>`).
+_SPECIAL = (3, 4)
 _CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

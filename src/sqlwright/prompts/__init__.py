@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlwright.prompts import compact, ddl, prose
 from sqlwright.prompts.build import CountTokens, PromptFormat, SchemaText, build_prompts, schema_text
-from sqlwright.prompts.chat import ChatTemplate
+from sqlwright.prompts.chat import ChatTemplate, pieces
 from sqlwright.prompts.style import Style
 from sqlwright.prompts.target import TARGETS
 
@@ -20,5 +20,6 @@ __all__ = [
     "SchemaText",
     "Style",
     "build_prompts",
+    "pieces",
     "schema_text",
 ]

@@ -77,7 +77,9 @@ def build_prompts(
     for question in questions:
         if question.database not in shared:
             schema = schemas[question.database] = describe(databases[question.database], fmt.sample_values)
-            shared[question.database] = schema_text(schema, fmt.style, fmt.max_schema_tokens, count_tokens)
+            shared[question.database] = schema_text(
+                schema, fmt.style, fmt.max_schema_tokens, lambda text: count_tokens(fmt.chat.guarded(text))
+            )
         text = shared[question.database]
         prefix, suffix = fmt.chat.split(
             fmt.style.instruction, text.text + "\n\n", fmt.style.ask(question.text, question.evidence)
@@ -88,7 +90,9 @@ def build_prompts(
                 database=question.database,
                 prefix=prefix,
                 suffix=suffix,
-                target=target(question.golds[0], schemas[question.database]) if target and question.golds else "",
+                target=fmt.chat.guarded(target(question.golds[0], schemas[question.database]))
+                if target and question.golds
+                else "",
                 style=fmt.style.name,
                 omitted=text.omitted,
             )

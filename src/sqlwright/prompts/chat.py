@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,24 +11,34 @@ from sqlwright.errors import ModelError
 
 # A private-use character: no schema and no question holds it, and it survives every template unchanged.
 _SPLIT = "\ue000"
+# Stands inside what would be a special token in the text of a user; tokenizers are given the parts around it.
+_GUARD = "\ue001"
 
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """A Jinja chat template with the special tokens it may name; `end` is the token that closes an answer."""
+    """A Jinja chat template with the special tokens it may name; `special` are all that the vocabulary has."""
 
     template: str
     bos: str = ""
     eos: str = ""
+    special: tuple[str, ...] = ()
+
+    def guarded(self, text: str) -> str:
+        """Return text of a user or of the data so that nothing in it becomes a special token (see `pieces`)."""
+        text = text.replace(_SPLIT, "").replace(_GUARD, "")
+        # Within one sign there is nothing to part, and runs of spaces are no danger.
+        known = [re.escape(token) for token in self.special if len(token) > 1 and token.strip()]
+        return re.sub(rf"(?=(?:{'|'.join(known)}))(.)", rf"\1{_GUARD}", text, flags=re.DOTALL) if known else text
 
     def split(self, instruction: str, shared: str, own: str) -> tuple[str, str]:
         """Return (prefix, suffix) whose concatenation is the prompt up to where the answer begins.
 
-        The user message is `shared` followed by `own`; the prefix ends where `own` begins. Raises `ModelError`
-        where the template can't be rendered or doesn't keep the message whole.
+        The user message is `shared` followed by `own`; the prefix ends where `own` begins. Both are guarded: only
+        the template's own text has special tokens. Raises `ModelError` where the template can't be rendered or
+        doesn't keep the message whole.
         """
-        if _SPLIT in shared + own:
-            shared, own = shared.replace(_SPLIT, ""), own.replace(_SPLIT, "")
+        shared, own = self.guarded(shared), self.guarded(own)
         text = self._render(instruction, shared + _SPLIT + own)
         prefix, found, suffix = text.partition(_SPLIT)
         if not found or shared.strip() not in prefix or own.strip() not in suffix:
@@ -56,6 +67,11 @@ class ChatTemplate:
             messages=messages, add_generation_prompt=True, bos_token=self.bos, eos_token=self.eos, tools=None
         )
         return str(rendered)
+
+
+def pieces(text: str) -> list[str]:
+    """Return the parts of a prompt's text that are tokenised apart; joined, they are the text for a reader."""
+    return [piece for piece in text.split(_GUARD) if piece]
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,8 @@ from typing import Any
 from sqlwright.datasets import READERS, split_by_database
 from sqlwright.datasets.dataset import Dataset
 from sqlwright.models.gguf_file import GgufHeader
-from sqlwright.prompts import TARGETS, build_prompts
+from sqlwright.models.tokenizer import token_ids
+from sqlwright.prompts import TARGETS, build_prompts, pieces
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import draw_questions
@@ -172,7 +173,7 @@ class Sizes:
 
 def marked(prompt: Prompt) -> str:
     """Return the prompt as the model reads it, with the learned part between marks."""
-    return f"{prompt.prefix}{prompt.suffix}{OPEN}{prompt.target}{CLOSE}"
+    return "".join(pieces(f"{prompt.prefix}{prompt.suffix}{OPEN}{prompt.target}{CLOSE}"))
 
 
 def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
@@ -196,7 +197,7 @@ def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
 
 def _prompts(run: Run, questions: list[Question], databases: dict[str, Any], tokenizer: Any) -> list[Prompt]:
     def count_tokens(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(token_ids(tokenizer, text))
 
     return build_prompts(questions, databases, run.format, count_tokens, TARGETS[run.recipe.train.target])
 

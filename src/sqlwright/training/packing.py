@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlwright.errors import DataError
+from sqlwright.models.tokenizer import token_ids
 from sqlwright.records import Prompt
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def encode(prompts: Sequence[Prompt], tokenizer: Any, end_id: int) -> list[Encod
     encoded = []
     for prompt in prompts:
         if prompt.prefix not in prefixes:
-            prefixes[prompt.prefix] = tuple(tokenizer(prompt.prefix, add_special_tokens=False)["input_ids"])
-        suffix = tokenizer(prompt.suffix, add_special_tokens=False)["input_ids"]
-        target = tokenizer(prompt.target, add_special_tokens=False)["input_ids"] if prompt.target else []
+            prefixes[prompt.prefix] = tuple(token_ids(tokenizer, prompt.prefix))
+        suffix = token_ids(tokenizer, prompt.suffix)
+        target = token_ids(tokenizer, prompt.target)
         ending = [end_id] if prompt.target else []
         if not suffix:
             raise DataError(f"Prompt {prompt.id} has an empty suffix: there is nothing to answer.")

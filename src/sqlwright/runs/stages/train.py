@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlwright.errors import DataError
 from sqlwright.models.adapter import write_prompt_settings
+from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import TARGETS, build_prompts
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
@@ -115,7 +116,7 @@ def prompts_of(run: Run, part: str, tokenizer: Any) -> list[Prompt]:
     """Return the prompts of a part with their targets; a schema that was cut is said aloud."""
 
     def count_tokens(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(token_ids(tokenizer, text))
 
     questions = [question for question in run.questions(part) if question.golds]
     prompts = build_prompts(questions, run.databases, run.format, count_tokens, TARGETS[run.recipe.train.target])
