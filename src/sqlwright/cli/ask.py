@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -14,7 +15,7 @@ FAILED = 4
 _SHOWN = 100
 
 KEYS = ("question", "sql", "columns", "rows", "truncated", "seconds", "model", "adapter")
-"""The keys of the JSON document, in order."""
+"""The keys of the JSON document, in order; with `--correct`, `correction` follows."""
 
 
 def ask(
@@ -24,30 +25,42 @@ def ask(
     database: Annotated[str, Parameter(metavar="FILE_OR_URL")],
     model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     adapter: Annotated[str | None, Parameter(metavar="ADAPTER")] = None,
+    correct: Annotated[list[str] | None, Parameter(consume_multiple=(0, 1), metavar="SQL")] = None,
+    corrections: Annotated[Path, Parameter(metavar="FILE")] = Path("corrections.jsonl"),
     json: Json = False,
 ) -> int:
-    """Answer a question from a database: print the SQL, then its rows. Nothing is ever written.
+    """Answer a question from a database: print the SQL, then its rows. Nothing is ever written to the database.
 
     Args:
         question: The question, in quotes.
         database: A SQLite file, or the URL of a database.
         model: A model of `sqlwright models list`, or the path of a GGUF file.
         adapter: A run folder or a GGUF adapter that fine-tunes the model.
+        correct: Store the SQL that would have been right, as data to train on; without SQL it is asked for.
+        corrections: The file of corrections, JSON lines that `prepare` reads.
     """
+    from sqlwright.cli.correct import check_possible, store
     from sqlwright.serving.ask import ask as answer
 
+    if correct is not None:
+        check_possible(correct)
     found = answer(question, database, model=model, adapter=adapter, say=_say)
-    if json:
-        print_json({key: getattr(found, key) for key in KEYS})
-    else:
+    if not json:
         print(safe(found.sql, keep_lines=True))
-    sys.stdout.flush()
+        sys.stdout.flush()
     if found.error:
         print(f"sqlwright: {safe(found.error, keep_lines=True)}", file=sys.stderr)
-        return FAILED
-    if not json:
+    elif not json:
         _print_result(found.columns, found.rows, bool(found.truncated))
-    return 0
+    sys.stdout.flush()
+    stored = store(correct, question, database, found.sql, corrections) if correct is not None else None
+    if json:
+        document = {key: getattr(found, key) for key in KEYS}
+        if correct is not None:
+            kept = stored and {"id": stored.id, "sql": stored.sql, "file": str(stored.path), "added": stored.added}
+            document["correction"] = kept
+        print_json(document)
+    return FAILED if found.error and not stored else 0
 
 
 def _print_result(columns: object, rows: object, truncated: bool) -> None:

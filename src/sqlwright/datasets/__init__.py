@@ -8,6 +8,7 @@ which also says what was left out and why.
 
 from __future__ import annotations
 
+from sqlwright.datasets.corrections import CORRECTIONS, Correction, add_correction
 from sqlwright.datasets.csv import read_csv
 from sqlwright.datasets.dataset import Dataset, Dropped, Reader
 from sqlwright.datasets.golds import check_golds, with_hardness
@@ -20,10 +21,13 @@ READERS: dict[str, Reader] = {"spider": read_spider, "jsonl": read_jsonl, "csv":
 """The formats of question files, by the name a recipe uses."""
 
 __all__ = [
+    "CORRECTIONS",
     "READERS",
+    "Correction",
     "Dataset",
     "Dropped",
     "Reader",
+    "add_correction",
     "check_golds",
     "find_database",
     "package_path",
