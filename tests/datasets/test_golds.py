@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from sqlwright.databases import Executor
-from sqlwright.datasets import check_golds, read_jsonl, read_spider, with_hardness
+from sqlwright.datasets import check_golds, read_jsonl, read_spider, with_category, with_hardness
 
 
 def test_golds_that_fail_are_left_out_by_line(shops: Path, tmp_path: Path) -> None:
@@ -62,12 +62,20 @@ def test_hardness_of_spider_dev_is_the_official_one(spider_root: Path) -> None:
     }
 
 
-def test_hardness_that_cannot_be_told_stays_open(shops: Path, tmp_path: Path) -> None:
+def test_hardness_and_category_of_any_query(shops: Path, tmp_path: Path) -> None:
     path = tmp_path / "questions.jsonl"
-    rows = [("WITH s AS (SELECT 1) SELECT * FROM s", None), ("SELECT name FROM shop", "extra")]
+    rows = [
+        ("WITH s AS (SELECT 1) SELECT * FROM s", None, None),
+        ("SELECT name FROM shop WHERE town = 'Bern'", "extra", "mine"),
+        ("SELECT town, count(*) FROM shop GROUP BY town", None, None),
+        ("SELEC 1", None, None),
+    ]
     path.write_text(
         "\n".join(
-            json.dumps({"question": "A?", "sql": sql, "database": "shops", "hardness": level}) for sql, level in rows
+            json.dumps({"question": "A?", "sql": sql, "database": "shops", "hardness": level, "category": name})
+            for sql, level, name in rows
         )
     )
-    assert [q.hardness for q in with_hardness(read_jsonl([path], shops)).questions] == [None, "extra"]
+    questions = with_category(with_hardness(read_jsonl([path], shops))).questions
+    assert [q.hardness for q in questions] == ["hard", "extra", "medium", None]
+    assert [q.category for q in questions] == [None, "mine", "group_by", None]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from sqlwright.datasets.corrections import CORRECTIONS, Correction, add_correction
 from sqlwright.datasets.csv import read_csv
 from sqlwright.datasets.dataset import Dataset, Dropped, Reader
-from sqlwright.datasets.golds import check_golds, with_hardness
+from sqlwright.datasets.golds import check_golds, columns_by_table, with_category, with_hardness
 from sqlwright.datasets.jsonl import read_jsonl
 from sqlwright.datasets.locate import find_database, package_path, resolve_path
 from sqlwright.datasets.spider import read_spider
@@ -29,6 +29,7 @@ __all__ = [
     "Reader",
     "add_correction",
     "check_golds",
+    "columns_by_table",
     "find_database",
     "package_path",
     "read_csv",
@@ -37,5 +38,6 @@ __all__ = [
     "resolve_path",
     "schema_overlap",
     "split_by_database",
+    "with_category",
     "with_hardness",
 ]

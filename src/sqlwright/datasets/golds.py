@@ -1,4 +1,4 @@
-"""What the golds themselves tell: whether they run, and how hard Spider's official rule calls them.
+"""What the golds themselves tell: whether they run, how hard they are, and what they are about.
 
 Not covered: whether a gold answers its question; that takes a reader.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlwright.datasets.dataset import Dataset, Dropped
 from sqlwright.errors import DatabaseError
@@ -54,27 +54,65 @@ def check_golds(dataset: Dataset, executor: Executor, progress: Callable[[int, i
 
 
 def with_hardness(dataset: Dataset) -> Dataset:
-    """Return the dataset with Spider's official hardness filled in, judged by each question's first gold.
+    """Return the dataset with hardness filled in, judged by each question's first gold.
 
-    Hardness that the file gave stays. Queries outside the official grammar (see
-    `sqlwright.sql.spider_grammar`) and questions without golds stay without.
+    Spider's official rule decides where the gold is in its grammar (see `sqlwright.sql.spider_grammar`), and the rule
+    on sqlglot's tree elsewhere. Hardness that the file gave stays; questions without golds, and golds that no parser
+    reads, stay without.
     """
+    from sqlwright.sql.ast_hardness import ast_hardness
+
     tables: dict[str, dict[str, tuple[str, ...]]] = {}
-    levels: dict[tuple[str, str], Hardness | None] = {}
+
+    def judge(question: Question) -> Hardness | None:
+        if question.database not in tables:
+            described = columns_by_table(dataset.databases[question.database])
+            # In lower case, as the official rule has them.
+            tables[question.database] = {
+                table.lower(): tuple(map(str.lower, columns)) for table, columns in described.items()
+            }
+        return _official(question.golds[0], tables[question.database]) or ast_hardness(question.golds[0])
+
+    return _filled(dataset, "hardness", judge)
+
+
+def with_category(dataset: Dataset) -> Dataset:
+    """Return the dataset with sql-eval's categories filled in, told from each question's first gold.
+
+    A category that the file gave stays; a gold with none of their marks stays without.
+    """
+    from sqlwright.sql.category import category
+
+    return _filled(dataset, "category", lambda question: category(question.golds[0]))
+
+
+def columns_by_table(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the columns of every table, as the database spells them; none if the database is gone or damaged."""
+    from sqlwright.databases import describe
+
+    try:
+        schema = describe(path, samples=0)
+    except DatabaseError:
+        return {}
+    return {table.name: tuple(column.name for column in table.columns) for table in schema.tables}
+
+
+def _filled(dataset: Dataset, field: str, judge: Callable[[Question], str | None]) -> Dataset:
+    """Return the dataset with `field` judged where it is open and there are golds; each (database, gold) once."""
+    known: dict[tuple[str, str], str | None] = {}
     questions = []
     for question in dataset.questions:
-        if question.hardness is None and question.golds:
-            if question.database not in tables:
-                tables[question.database] = _columns_by_table(dataset.databases[question.database])
+        if getattr(question, field) is None and question.golds:
             key = (question.database, question.golds[0])
-            if key not in levels:
-                levels[key] = _hardness(question.golds[0], tables[question.database])
-            question = dataclasses.replace(question, hardness=levels[key])
+            if key not in known:
+                known[key] = judge(question)
+            value: dict[str, Any] = {field: known[key]}
+            question = dataclasses.replace(question, **value)
         questions.append(question)
     return dataclasses.replace(dataset, questions=tuple(questions))
 
 
-def _hardness(sql: str, schema: dict[str, tuple[str, ...]]) -> Hardness | None:
+def _official(sql: str, schema: dict[str, tuple[str, ...]]) -> Hardness | None:
     from sqlwright.sql.hardness import hardness
     from sqlwright.sql.spider_grammar import parse_spider
     from sqlwright.sql.spider_words import SpiderSyntaxError
@@ -83,14 +121,3 @@ def _hardness(sql: str, schema: dict[str, tuple[str, ...]]) -> Hardness | None:
         return hardness(parse_spider(sql, schema))
     except SpiderSyntaxError:
         return None
-
-
-def _columns_by_table(path: Path) -> dict[str, tuple[str, ...]]:
-    """Return the columns of every table, in lower case as the official rule has it; none if it's gone."""
-    from sqlwright.databases import describe
-
-    try:
-        schema = describe(path, samples=0)
-    except DatabaseError:
-        return {}
-    return {t.name.lower(): tuple(column.name.lower() for column in t.columns) for t in schema.tables}

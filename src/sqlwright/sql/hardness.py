@@ -4,7 +4,7 @@ The count differs from its published description in three ways that decide the r
 count as a component; a negated condition counts as an aggregate, and so does every AND or OR in HAVING; real
 aggregates in WHERE and HAVING don't.
 
-Not covered: queries outside Spider's grammar have no hardness.
+Not covered: queries outside Spider's grammar have no hardness here (see `sqlwright.sql.ast_hardness`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from sqlwright.sql.spider_query import Query, conditions, connectors
 
 def hardness(query: Query) -> Hardness:
     """Return the official hardness of a parsed query."""
-    components = _components(query)
-    others = _others(query)
-    nested = _nested(query)
+    return level(_components(query), _others(query), _nested(query))
+
+
+def level(components: int, others: int, nested: int) -> Hardness:
+    """Return the hardness that the three counts of the official rule make."""
     if nested == 0:
         if components <= 1 and others == 0:
             return "easy"

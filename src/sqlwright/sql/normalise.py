@@ -14,7 +14,7 @@ from sqlwright.sql.extract import extract_sql
 from sqlwright.sql.lexer import Piece, lex
 
 # fmt: off
-_KEYWORDS = frozenset(
+KEYWORDS = frozenset(
     {
         "ALL", "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "CROSS", "DESC", "DISTINCT", "ELSE", "END",
         "ESCAPE", "EXCEPT", "EXISTS", "FROM", "FULL", "GLOB", "GROUP", "HAVING", "IN", "INNER", "INTERSECT", "IS",
@@ -84,7 +84,7 @@ def _spelt(piece: Piece, before: str, after: str, spelling: dict[str, str]) -> s
     if before != "." and after != ".":
         if upper in _FUNCTIONS and after == "(":
             return upper
-        if upper in _KEYWORDS:
+        if upper in KEYWORDS:
             return upper
     return spelling.get(text.lower()) or text
 
@@ -94,5 +94,5 @@ def _spaced(before: Piece, piece: Piece) -> bool:
     if before.text in ("(", ".") or piece.text in (")", ".", ",", ";"):
         return False
     if piece.text == "(":
-        return not (before.kind == "word" and before.text.upper() not in _KEYWORDS)
+        return not (before.kind == "word" and before.text.upper() not in KEYWORDS)
     return True

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlwright.databases import Executor, Limits
 from sqlwright.datasets import READERS, Dataset, split_by_database
-from sqlwright.datasets.golds import check_golds, with_hardness
+from sqlwright.datasets.golds import check_golds, with_category, with_hardness
 from sqlwright.errors import DataError
 from sqlwright.records import Question, write_records
 from sqlwright.runs.folder import hash_path, hash_values, write_text
@@ -85,7 +85,7 @@ def outputs(run: Run) -> list[Path]:
 
 
 def _read(run: Run, part: str, names: Sequence[str]) -> Dataset:
-    """Return the questions of one part whose golds run, with their hardness."""
+    """Return the questions of one part whose golds run, with hardness and category."""
     if not names:
         return Dataset((), {}, (), None)
     reader = READERS[run.recipe.data.format]
@@ -95,7 +95,7 @@ def _read(run: Run, part: str, names: Sequence[str]) -> Dataset:
         dataset = check_golds(
             dataset, executor, lambda done, total: run.reporter.progress(f"{part} golds", done, total)
         )
-    dataset = with_hardness(dataset)
+    dataset = with_category(with_hardness(dataset))
     run.reporter.say(f"{part}: {dataset.summary()}")
     if not dataset.questions:
         first = f" The first was left out: {dataset.dropped[0].reason}." if dataset.dropped else ""
