@@ -33,7 +33,7 @@ def score(
     benchmark: Benchmark,
     gold: File,
     predictions: File,
-    databases: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    databases: Annotated[str | None, Parameter(metavar="DIR")] = None,
     tables: File | None = None,
     keep_distinct: bool = False,
     plug_value: bool = False,
@@ -48,7 +48,8 @@ def score(
         benchmark: Whose metrics and file formats.
         gold: The gold file. Spider: lines `SQL<TAB>database`.
         predictions: The prediction file. Spider: one SQL per line; an empty line is an empty prediction.
-        databases: Folder with `NAME/NAME.sqlite`; the folder `database` beside the gold file if left out.
+        databases: Folder with `NAME/NAME.sqlite`; the folder `database` beside the gold file if left out. sql-eval:
+            also the URL of a server, such as postgresql://reader@localhost.
         tables: Spider's tables.json, which exact match needs; looked for beside the databases and the gold file.
         keep_distinct: Keep DISTINCT in Spider's table and error classes; both scores are always reported.
         plug_value: Put the gold's values into the predictions first (Spider, for systems without values).
@@ -57,9 +58,11 @@ def score(
         html: Write a page with every question to this file, beside the other predictions if there are any.
     """
     from sqlwright.cli.score_benchmarks import Files, score_benchmark
+    from sqlwright.databases import is_url
 
     _refuse_unwritable(verdicts)
-    files = Files(benchmark, gold, predictions, databases, tables, keep_distinct, plug_value)
+    places = Path(databases) if databases is not None and not is_url(databases) else databases
+    files = Files(benchmark, gold, predictions, places, tables, keep_distinct, plug_value)
     reporter = TerminalReporter()
     other = None
     try:

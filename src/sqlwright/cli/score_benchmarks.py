@@ -37,7 +37,7 @@ class Files(NamedTuple):
     benchmark: str
     gold: Path
     predictions: Path
-    databases: Path | None = None
+    databases: Path | str | None = None
     tables: Path | None = None
     keep_distinct: bool = False
     plug_value: bool = False
@@ -136,7 +136,8 @@ def _whole(files: Files, progress: Callable[[int, int], None]) -> BenchmarkScore
     if files.benchmark == "sql-eval":
         from sqlwright.evaluation.sql_eval import score_sql_eval
 
-        return score_sql_eval(files.gold, files.predictions, _databases(files), progress=progress)
+        places = files.databases if isinstance(files.databases, str) else _databases(files)
+        return score_sql_eval(files.gold, files.predictions, places, progress=progress)
     if files.benchmark == "code":
         from sqlwright.evaluation.code import score_code
 
@@ -271,7 +272,7 @@ def _interval(score: Score) -> str:
 
 def _databases(files: Files) -> Path:
     """Return the folder of databases, given or found beside the gold file."""
-    if files.databases is not None:
+    if isinstance(files.databases, Path):
         if not files.databases.is_dir():
             raise DataError(f"{files.databases}: expected the folder of databases, found no folder. Check --databases.")
         return files.databases
@@ -349,6 +350,8 @@ def _refuse_foreign_options(files: Files) -> None:
     ]
     if files.databases is not None and files.benchmark in ("viggo", "code"):
         wrong.append("--databases")
+    elif isinstance(files.databases, str) and files.benchmark != "sql-eval":
+        wrong.append("--databases with a URL")
     if wrong:
         raise RecipeError(f"{', '.join(wrong)}: not for the benchmark {files.benchmark}. Leave it out.")
 

@@ -9,7 +9,7 @@ Workers hold no state between queries (every query has a fresh connection), so t
 query: the pages of a database are kept by the operating system's cache, not by a worker.
 
 Not covered here: binding parameters to a query, Windows (needs `poll` on pipes), memory limits on systems
-without `/proc` (there the size of a single value is limited, not the sum), engines other than SQLite.
+without `/proc` (there the size of a single value is limited, not the sum).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sqlwright.databases.engines import address
 from sqlwright.databases.lanes import Lanes
 from sqlwright.databases.outcome import Limits, Outcome
 from sqlwright.databases.process import (
@@ -62,12 +63,13 @@ class Executor:
         self.pid = os.getpid()
 
     def run(self, database: Path | str, sql: str, *, limits: Limits | None = None) -> Outcome:
-        """Return what came of running `sql` on the SQLite file `database`; failure is an outcome, too.
+        """Return what came of running `sql` on `database`, a SQLite file or a URL; failure is an outcome, too.
 
         `limits` replaces the executor's own for this query.
 
         Raises:
-            DatabaseError: the executor is closed, was made in another process, or can't start a worker.
+            DatabaseError: the executor is closed, was made in another process, or can't start a worker; or there is
+                no engine for the URL.
         """
         chosen = limits or self.limits
         refusal = _gate(sql, chosen)
@@ -150,7 +152,7 @@ class Executor:
 def _request(database: Path | str, sql: str, limits: Limits) -> bytes:
     """Return a query as a worker reads it."""
     request = {
-        "database": os.path.abspath(database),  # noqa: PTH100 - Path.resolve asks the disk for every part
+        **address(database),
         "sql": sql,
         "limits": {name: getattr(limits, name) for name in ("seconds", "memory_mb", "rows", "cells", "bytes")},
     }

@@ -2,8 +2,8 @@
 
 It is started by path with `python -I -S`, imports the standard library only and loads its engine by path, so
 that it starts in some 40 milliseconds and stays small. A frame, in both directions, is a length of 4 bytes,
-most significant first, and so many bytes. A request is a JSON object (database, sql, limits); an answer is
-lines of JSON: an object, then arrays of rows. Nothing in an answer can make the parent run code.
+most significant first, and so many bytes. A request is a JSON object (database, sql, limits, and for engines that
+need packages engine and packages, the folders where those are looked for); an answer is lines of JSON: an object, then arrays of rows. Nothing in an answer can make the parent run code.
 
 Not covered here: the wall clock. The parent kills a worker that overruns; the alarm below is the second line,
 for the case that the parent itself is stopped.
@@ -17,6 +17,7 @@ import select
 import signal
 import sys
 import threading
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 from typing import Any
@@ -40,7 +41,7 @@ def main(engine_path: str) -> None:
     """Serve requests from stdin on stdout until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even inside SQLite's code
-    engine = _load(engine_path)
+    engines = {"": _load(engine_path)}
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
     _give_up_rights()
     base = _address_space()
@@ -49,8 +50,12 @@ def main(engine_path: str) -> None:
         request = json.loads(_read(int.from_bytes(_read(4), "big")))
         limits = request["limits"]
         signal.setitimer(signal.ITIMER_REAL, limits["seconds"] + ALARM_AFTER)
+        name = request.get("engine", "")
+        if name not in engines:
+            engines[name] = _load_with_packages(name, request["packages"])
+            base = _address_space()
         _allow(base, limits["memory_mb"] * 1024 * 1024)
-        answer = _answer(engine, request, base)
+        answer = _answer(engines[name], request, base)
         _allow(base, None)
         _write(answer)
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -69,6 +74,18 @@ def _load(path: str) -> ModuleType:
     engine = ModuleType("engine")
     SourceFileLoader("engine", path).exec_module(engine)
     return engine
+
+
+def _load_with_packages(name: str, folders: list[str]) -> ModuleType:
+    """Load the engine `name`, which may import packages from `folders` and its neighbours in this folder.
+
+    Those are imported as parts of the package, whose own `__init__` isn't run: it would import the whole room.
+    """
+    sys.path += [folder for folder in folders if folder not in sys.path]
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - Path is not imported in workers
+    for package, folder in (("sqlwright", os.path.dirname(here)), ("sqlwright.databases", here)):  # noqa: PTH120
+        sys.modules.setdefault(package, ModuleType(package)).__path__ = [folder]
+    return import_module(f"sqlwright.databases.{name}")
 
 
 def _leave_with_parent(parent: int) -> None:

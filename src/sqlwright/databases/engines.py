@@ -1,0 +1,82 @@
+"""The engines by the address of a database: which module of this folder runs a query on it, and what that needs.
+
+Not covered: reaching a database; the workers do that (see `sqlwright.databases.executor`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib import util
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlwright.errors import DatabaseError
+
+_PASSWORD = re.compile(r"(//[^/@]*?):[^/@]*@")
+
+
+class Engine(NamedTuple):
+    """`name` is the module that a worker runs; it needs the client library `package`, which the extra `extra` brings."""
+
+    name: str
+    package: str
+    extra: str
+
+
+POSTGRES = Engine("postgres", "psycopg", "servers")
+
+ENGINES: dict[str, Engine] = {"postgresql": POSTGRES, "postgres": POSTGRES}
+"""Engines by the scheme of a URL; what has no scheme is the path of a SQLite file."""
+
+
+def is_url(database: Path | str) -> bool:
+    """Return whether the address is a URL, and not the path of a file."""
+    return isinstance(database, str) and "://" in database
+
+
+def address(database: Path | str) -> dict[str, Any]:
+    """Return where a worker finds a database: `database`, and `engine` and `packages` where it isn't SQLite's.
+
+    Raises:
+        DatabaseError: the URL's scheme is unknown, or its engine's client library isn't installed.
+    """
+    if not is_url(database):
+        return {"database": os.path.abspath(database)}  # noqa: PTH100 - Path.resolve asks the disk for every part
+    engine = engine_of(str(database))
+    if util.find_spec(engine.package) is None:
+        raise DatabaseError(
+            f"{shown(database)}: databases of this kind need the package {engine.package}, which is not installed. "
+            f"Run: pip install '.[{engine.extra}]'"
+        )
+    packages = [folder for folder in sys.path if folder.endswith(("site-packages", "dist-packages"))]
+    return {"database": str(database), "engine": engine.name, "packages": packages}
+
+
+def engine_of(url: str) -> Engine:
+    """Return the engine of a URL; raise `DatabaseError` where there is none for its scheme."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in ENGINES:
+        known = ", ".join(f"{name}://" for name in ENGINES)
+        raise DatabaseError(f"{shown(url)}: expected a file, or a URL that begins with {known}; found {scheme}://.")
+    return ENGINES[scheme]
+
+
+def shown(database: Path | str) -> str:
+    """Return the address as it may be shown: without its password."""
+    return _PASSWORD.sub(r"\1@", str(database))
+
+
+def database_name(database: Path | str) -> str:
+    """Return the name of a database: the file's without its ending, or the last part of the URL's path."""
+    if not is_url(database):
+        return Path(database).stem
+    return str(database).partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+def at_server(url: str, name: str) -> str:
+    """Return the URL of the database `name` at the server of `url`, which names none itself."""
+    scheme, _, rest = url.partition("://")
+    place, mark, options = rest.partition("?")
+    return f"{scheme}://{place.rstrip('/')}/{name}{mark}{options}"

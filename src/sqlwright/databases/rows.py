@@ -1,0 +1,73 @@
+"""Rows on their way out of a server's worker: encoded as lines of JSON, and cut at the limits.
+
+Runs inside worker processes, which see this file without the rest of the package: the standard library only.
+
+Not covered: SQLite, whose worker must start faster than a second file can be read.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+MOST_ROWS = 1024
+"""Rows asked for at once, at most."""
+BATCH_BYTES = 1_000_000
+"""Encoded bytes that one batch aims at."""
+_LONGEST_NUMBER = 300
+
+
+def read(
+    fetch: Callable[[int], Sequence[Sequence[Any]]], width: int, limits: dict[str, Any]
+) -> tuple[list[bytes], bool]:
+    """Return the rows that `fetch(count)` gives, as lines of JSON, and whether a limit left some out.
+
+    Few rows are asked for while rows are wide, so that a batch of huge values stays within the memory.
+    """
+    left, room = min(limits["rows"], max(1, limits["cells"] // max(1, width))), limits["bytes"]
+    pieces: list[bytes] = []
+    count = 1
+    while rows := fetch(min(count, left + 1)):
+        line = encode(rows)
+        if len(rows) > left or len(line) > room:  # the limit lies within this batch
+            for row in rows[:left]:
+                line = encode([row])
+                room -= len(line)
+                if room < 0:
+                    break
+                pieces.append(line)
+            return pieces, True
+        pieces.append(line)
+        left, room = left - len(rows), room - len(line)
+        count = max(1, min(MOST_ROWS, 2 * count, BATCH_BYTES // (len(line) // len(rows) + 1)))
+    return pieces, False
+
+
+def encode(rows: Sequence[Sequence[Any]]) -> bytes:
+    """Return rows as a line of JSON; bytes are written as `{"b": base64}`."""
+    return json.dumps(rows, separators=(",", ":"), default=_blob).encode("ascii") + b"\n"
+
+
+def number(text: str) -> int | float | str:
+    """Return an exact decimal as an int or a float, whichever it is.
+
+    What no number of Python's equals itself (NaN), or can't be sent (thousands of digits), stays text.
+    """
+    if len(text) > _LONGEST_NUMBER:
+        return text
+    if text.lstrip("-").isdigit():
+        return int(text)
+    value = float(text)
+    return text if math.isnan(value) else value
+
+
+def failure(status: str, error_class: str, message: str) -> dict[str, Any]:
+    """Return the fields of an `Outcome` without rows."""
+    return {"status": status, "columns": [], "truncated": False, "error_class": error_class, "message": message}
+
+
+def _blob(value: Any) -> dict[str, str]:
+    return {"b": binascii.b2a_base64(value, newline=False).decode("ascii")}
