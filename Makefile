@@ -58,7 +58,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/installed
 	$(SAY) "Installing the tools that test and check SQLWright"
-	@$(PIP) --editable ".[gguf,train,dev]" || { echo "make: installing the tools failed (pip says why, above); make continues where it stopped." >&2; exit 1; }
+	@$(PIP) --editable ".[all,dev]" || { echo "make: installing the tools failed (pip says why, above); make continues where it stopped." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/bin/pip:

@@ -7,10 +7,11 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from servers import Server, postgres_server
 
 # Threads that spin while they wait make everything here ten times slower; OpenMP reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -60,6 +61,13 @@ def parity_root() -> Path:
 def sample_databases() -> Path:
     """Return the folder with chinook.sqlite, northwind.sqlite and sakila.sqlite."""
     return unpack("sample_dbs") / "sample_dbs"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Return a private PostgreSQL server; skip where PostgreSQL or psycopg is absent."""
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from servers import Server, make_postgres_database
 
-from sqlwright.errors import DataError
+from sqlwright.errors import DatabaseError, DataError
 from sqlwright.evaluation.sql_eval import read_sql_eval_golds, read_sql_eval_predictions, score_sql_eval
 from sqlwright.evaluation.sql_eval_frames import FrameError, exact_match, make_frame, subset_match
 from sqlwright.evaluation.sql_eval_golds import fixed_golds, official_golds
@@ -126,6 +127,32 @@ def test_all_published_golds_are_right_in_both_modes(archive: Callable[[str], Pa
         (i, True, True) for i in range(40)
     ]
     assert {name: report.overall.value for name, report in found.reports.items()} == dict.fromkeys(found.reports, 1.0)
+
+
+def test_all_published_golds_are_right_on_postgres(
+    archive: Callable[[str], Path], postgres: Server, tmp_path: Path
+) -> None:
+    """Golds with the current date find rows relative to 2026-11-21, and none long after: both sides find the same."""
+    root = archive("sql-eval-basic") / "sql-eval"
+    gold = root / "instruct_basic_postgres.csv"
+    golds = read_sql_eval_golds(gold)
+    for name in {one.database for one in golds}:
+        script = (root / "databases" / f"{name}.postgres.sql").read_text(encoding="utf-8")
+        make_postgres_database(postgres, name, script)
+    predicted = tmp_path / "predicted.json"
+    predicted.write_text(json.dumps([official_golds(one.query)[0] for one in golds]))
+    found = score_sql_eval(gold, predicted, postgres.url())
+    assert [(item["official"], item["fixed"]) for item in found.items] == [(True, True)] * 40
+    assert {name: report.overall.value for name, report in found.reports.items()} == dict.fromkeys(found.reports, 1.0)
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps(["DROP TABLE users"] * 20 + ["SELECT 1 AS x"] * 20))
+    assert score_sql_eval(gold, wrong, postgres.url()).reports["fixed"].overall.value == 0.0
+
+
+def test_a_server_without_the_database_is_an_error(folder: Path, postgres: Server) -> None:
+    gold, predicted = write(folder, [("ratio", "q", "SELECT 1", "SELECT 1")])
+    with pytest.raises(DatabaseError, match='database "city" does not exist'):
+        score_sql_eval(gold, predicted, postgres.url())
 
 
 def test_the_postgres_questions_are_read_and_expanded(archive: Callable[[str], Path]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import lru_cache
 from importlib import util
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ _PASSWORD = re.compile(r"(//[^/@]*?):[^/@]*@")
 
 
 class Engine(NamedTuple):
-    """`name` is the module that a worker runs; it needs the client library `package`, which the extra `extra` brings."""
+    """`name` is the module that a worker runs; it needs the package `package`, which the extra `extra` brings."""
 
     name: str
     package: str
@@ -44,14 +45,7 @@ def address(database: Path | str) -> dict[str, Any]:
     """
     if not is_url(database):
         return {"database": os.path.abspath(database)}  # noqa: PTH100 - Path.resolve asks the disk for every part
-    engine = engine_of(str(database))
-    if util.find_spec(engine.package) is None:
-        raise DatabaseError(
-            f"{shown(database)}: databases of this kind need the package {engine.package}, which is not installed. "
-            f"Run: pip install '.[{engine.extra}]'"
-        )
-    packages = [folder for folder in sys.path if folder.endswith(("site-packages", "dist-packages"))]
-    return {"database": str(database), "engine": engine.name, "packages": packages}
+    return {"database": str(database), **_needs(engine_of(str(database)))}
 
 
 def engine_of(url: str) -> Engine:
@@ -61,6 +55,17 @@ def engine_of(url: str) -> Engine:
         known = ", ".join(f"{name}://" for name in ENGINES)
         raise DatabaseError(f"{shown(url)}: expected a file, or a URL that begins with {known}; found {scheme}://.")
     return ENGINES[scheme]
+
+
+@lru_cache
+def _needs(engine: Engine) -> dict[str, Any]:
+    if util.find_spec(engine.package) is None:
+        raise DatabaseError(
+            f"{engine.name} databases need the package {engine.package}, which is not installed. "
+            f"Run: pip install '.[{engine.extra}]'"
+        )
+    folders = [folder for folder in sys.path if folder.endswith(("site-packages", "dist-packages"))]
+    return {"engine": engine.name, "packages": folders}
 
 
 def shown(database: Path | str) -> str:

@@ -42,8 +42,8 @@ _SESSION = (
     f"SELECT count(*) FROM pg_roles WHERE rolname IN {_SERVER_ROLES} AND pg_has_role(oid, 'MEMBER')"
 )
 _ADVICE = (
-    "Make one, such as: CREATE ROLE reader LOGIN PASSWORD '...'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader; "
-    "and give the URL with it."
+    "Make one, such as: CREATE ROLE reader LOGIN PASSWORD '...'; GRANT SELECT ON ALL TABLES IN SCHEMA public "
+    "TO reader; and give the URL with it."
 )
 # SQLSTATEs by what they mean for the reader of a score; whole classes by their first two characters.
 _STATES = {
@@ -60,6 +60,11 @@ _STATES = {
 }
 # Types by the numbers that PostgreSQL gives them.
 _INTEGERS, _FLOATS, _NUMERIC, _BOOLEAN, _BYTEA = {20, 21, 23, 26}, {700, 701}, 1700, 16, 17
+
+
+# Where PostgreSQL says that the extended protocol takes one statement.
+_SEVERAL = "exec_parse_message"
+_PASSWORD = re.compile(r"(//[^/@]*?):[^/@]*@")
 
 
 class _FailedError(Exception):
@@ -99,15 +104,18 @@ def run(url: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], lis
 
 def _connect(url: str, seconds: float) -> Any:
     """Return a connection in a read-only transaction, of a role that can do nothing else to the server."""
-    name = re.sub(r"(//[^/@]*?):[^/@]*@", r"\1@", url)
+    name = _PASSWORD.sub(r"\1@", url)
     try:
         given = {option.keyword: option.val for option in pq.Conninfo.parse(url.encode()) if option.val is not None}
         # libpq waits whole seconds, two at least; the parent's clock stops it earlier.
         given |= {b"connect_timeout": b"%d" % max(2, int(seconds)), b"client_encoding": b"UTF8"}
-        words = (b"%s='%s'" % (key, value.replace(b"\\", b"\\\\").replace(b"'", b"\\'")) for key, value in given.items())
+        words = (
+            b"%s='%s'" % (key, value.replace(b"\\", b"\\\\").replace(b"'", b"\\'")) for key, value in given.items()
+        )
         connection = pq.PGconn.connect(b" ".join(words))
     except OperationalError as error:
-        raise _FailedError("error", "runtime_error", f"{name}: expected a PostgreSQL URL ({str(error).strip()}).") from None
+        found = _PASSWORD.sub(r"\1@", str(error).strip())
+        raise _FailedError("error", "runtime_error", f"{name}: expected a PostgreSQL URL ({found}).") from None
     if connection.status != pq.ConnStatus.OK:
         message = " ".join(connection.get_error_message().split())
         raise _FailedError("error", "runtime_error", f"{name}: can't be reached as a PostgreSQL database ({message}).")
@@ -118,6 +126,10 @@ def _connect(url: str, seconds: float) -> Any:
         message = f"{name}: expected a role that can only read, found one that may change the server. {_ADVICE}"
         raise _FailedError("refused", "refused", message)
     return connection
+
+
+def _escaped(value: bytes) -> bytes:
+    return value.replace(b"\\", b"\\\\").replace(b"'", b"\\'")
 
 
 def _query(connection: Any, sql: str, limits: dict[str, Any]) -> tuple[list[str], list[bytes], bool]:
@@ -151,27 +163,35 @@ def _refuse_other_statements(connection: Any, failed: Any, sql: str) -> None:
 
     Asked of its parser, which runs nothing; the transaction is over, for it has failed.
     """
-    state = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-    place = (failed.error_field(pq.DiagnosticField.SOURCE_FUNCTION) or b"").decode()
-    if place == "exec_parse_message" and state == "42601":
-        raise _FailedError("refused", "refused", "expected one statement, found several.")
-    if place != "transformDeclareCursorStmt":
-        if state != "42601":
-            return
+    state, place = _cause(failed)
+    if state == "42601" and place != _SEVERAL:
         connection.exec_(b"ROLLBACK")
-        if connection.prepare(b"", sql.encode()).status != pq.ExecStatus.COMMAND_OK:
+        parsed = connection.prepare(b"", sql.encode())
+        state, place = _cause(parsed)
+        if state == "42601" and place != _SEVERAL:
             return
-    words = sql.split(None, 1)
-    if not words or not re.search(r"\w", re.sub(r"--[^\n]*|/\*.*?\*/", "", sql, flags=re.DOTALL)):
+    elif place not in (_SEVERAL, "transformDeclareCursorStmt"):
+        return
+    if place == _SEVERAL:
+        raise _FailedError("refused", "refused", "expected one statement, found several.")
+    words = re.sub(r"--[^\n]*|/\*.*?\*/|;", " ", sql, flags=re.DOTALL).split()
+    if not words:
         raise _FailedError("error", "unparsable", "expected a query, found no statement.")
     raise _FailedError("refused", "refused", f"expected a query that only reads, found {words[0][:40].upper()}.")
+
+
+def _cause(result: Any) -> tuple[str, str]:
+    """Return the SQLSTATE of a failure, and the function of PostgreSQL that found it: both are never translated."""
+    fields = (pq.DiagnosticField.SQLSTATE, pq.DiagnosticField.SOURCE_FUNCTION)
+    state, place = ((result.error_field(field) or b"").decode() for field in fields)
+    return state, place
 
 
 def _require(result: Any, connection: Any) -> None:
     """Raise `_FailedError` unless the command went well."""
     if result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         return
-    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    state, _ = _cause(result)
     message = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode("utf-8", "replace")
     message = message or " ".join(connection.get_error_message().split())
     if not state and "memory" in message:  # said by libpq itself
@@ -193,4 +213,3 @@ def _value(raw: bytes | None, kind: int) -> Any:
     if kind == _BYTEA:
         return bytes.fromhex(raw[2:].decode())
     return raw.decode("utf-8", "replace")
-

@@ -1,9 +1,10 @@
 """The program of a worker process: read a query, run it, write the outcome, until the parent is gone.
 
-It is started by path with `python -I -S`, imports the standard library only and loads its engine by path, so
-that it starts in some 40 milliseconds and stays small. A frame, in both directions, is a length of 4 bytes,
-most significant first, and so many bytes. A request is a JSON object (database, sql, limits, and for engines that
-need packages engine and packages, the folders where those are looked for); an answer is lines of JSON: an object, then arrays of rows. Nothing in an answer can make the parent run code.
+It is started by path with `python -I -S`, imports the standard library only and loads SQLite's engine by path, so
+that it starts in some 40 milliseconds and stays small; other engines come when they are first needed. A frame, in
+both directions, is a length of 4 bytes, most significant first, and so many bytes. A request is a JSON object
+(database, sql, limits; other engines: engine and packages, the folders to import from); an answer is lines of JSON:
+an object, then arrays of rows. Nothing in an answer can make the parent run code.
 
 Not covered here: the wall clock. The parent kills a worker that overruns; the alarm below is the second line,
 for the case that the parent itself is stopped.
