@@ -10,8 +10,8 @@ AdamW, constant learning rate, gradient clipping and (TRL: as nearly as its pack
                  questions in every step and in the same order, so that its losses must be SQLWright's
     trl          TRL's `SFTTrainer`, `packing=True` (best-fit-decreasing, one pack per batch)
 
-All frameworks run without gradient checkpointing, as it would only slow the baselines. Prints questions a second (from
-the end of the first step, which warms up, to the end of the last), peak memory of training, tokens that pass through
+All frameworks run without gradient checkpointing, as it would only slow the baselines. Prints questions a second
+(over all steps, from the start of the first to the end of the last), peak memory of training, tokens that pass through
 the model, the loss of every step, and the loss per target token on all trained questions after training, measured for
 all systems by the same code. Exits with 1 if SQLWright isn't 6 times as fast as the fastest `trainer-N`, or its loss
 differs, or it takes more memory.

@@ -35,7 +35,7 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Questions a second after the first step; over all steps if there is only one."""
+        """Questions a second over all steps."""
         return 1 / self._per_question(self.seconds)
 
     @property
@@ -44,9 +44,8 @@ class Measured:
         return self._per_question(self.cpu_seconds)
 
     def _per_question(self, ends: Sequence[float]) -> float:
-        if len(ends) == 1:
-            return ends[0] / self.questions[0]
-        return (ends[-1] - ends[0]) / sum(self.questions[1:])
+        # The first step, which also warms up, is counted: it has the questions of other schemas than the rest.
+        return ends[-1] / sum(self.questions)
 
 
 @dataclass
