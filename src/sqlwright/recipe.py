@@ -158,6 +158,14 @@ class ExportSettings(_Section):
     )
 
 
+class HostedSettings(_Section):
+    """Fine-tuning behind an API in the style of OpenAI's, and what it costs (`sqlwright hosted`)."""
+
+    model: str = Field("gpt-4o-mini-2024-07-18", description="The service's name of the model that is fine-tuned.")
+    epochs: Annotated[int, Field(ge=1, le=50)] = Field(3, description="Passes over the training questions there.")
+    prices: str = Field("package:hosted/prices.toml", description="Price table, a TOML file; copy it to change it.")
+
+
 class Recipe(_Section):
     """Everything a run depends on."""
 
@@ -172,6 +180,7 @@ class Recipe(_Section):
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     export: ExportSettings = ExportSettings()
+    hosted: HostedSettings = HostedSettings()
 
     def flat(self) -> dict[str, Any]:
         """Return every setting by its dotted key, such as `train.epochs`."""

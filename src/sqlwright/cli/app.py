@@ -35,6 +35,7 @@ _EXTRAS = {
     "accelerate": "train",
     "gguf": "train",
     "numpy": "train",
+    "openai": "hosted",
 }
 """Optional packages by the extra of SQLWright that brings them."""
 

@@ -28,6 +28,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("evaluate", "RECIPE.toml", "Only score the predictions.", "run:evaluate"),
         Command("export", "RECIPE.toml", "Only write the adapter as GGUF.", "run:export"),
     ),
+    "Fine-tune elsewhere": (
+        Command("hosted", "export | check | costs | upload | start ...", "At a hosted service.", "hosted:app"),
+    ),
     "Use it": (Command("ask", '"QUESTION" --database FILE', "Answer a question from a database.", "ask:ask"),),
     "Score any system": (
         Command(
@@ -79,7 +82,8 @@ def _page(version: str) -> str:
         "  sqlwright run recipes/quickstart.toml",
         "",
         "Results go to stdout, progress to stderr; --json prints one JSON document. No data leaves the",
-        "machine. Exit codes: 0 ok, 1 the answer is no, 2 usage or recipe, 3 bad input data, 4 database or",
-        "query refused or failed, 5 model or hardware missing, 6 partial result, 7 run in use elsewhere.",
+        "machine, but by `hosted upload`. Exit codes: 0 ok, 1 the answer is no, 2 usage or recipe, 3 bad",
+        "input data, 4 database or query refused or failed, 5 model or hardware missing, 6 partial",
+        "result, 7 run in use elsewhere.",
     ]
     return "\n".join(lines)

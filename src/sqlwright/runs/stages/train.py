@@ -10,7 +10,7 @@ from typing import Any
 from sqlwright.errors import DataError
 from sqlwright.models.adapter import write_prompt_settings
 from sqlwright.models.tokenizer import token_ids
-from sqlwright.prompts import TARGETS, build_prompts
+from sqlwright.prompts import TARGETS, PromptFormat, build_prompts
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
@@ -112,14 +112,14 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     }
 
 
-def prompts_of(run: Run, part: str, tokenizer: Any) -> list[Prompt]:
-    """Return the prompts of a part with their targets; a schema that was cut is said aloud."""
+def prompts_of(run: Run, part: str, tokenizer: Any, fmt: PromptFormat | None = None) -> list[Prompt]:
+    """Return the prompts of a part with their targets, in the run's format if no other; a cut schema is said aloud."""
 
     def count_tokens(text: str) -> int:
         return len(token_ids(tokenizer, text))
 
     questions = [question for question in run.questions(part) if question.golds]
-    prompts = build_prompts(questions, run.databases, run.format, count_tokens, TARGETS[run.recipe.train.target])
+    prompts = build_prompts(questions, run.databases, fmt or run.format, count_tokens, TARGETS[run.recipe.train.target])
     for name, omitted in sorted({prompt.database: prompt.omitted for prompt in prompts if prompt.omitted}.items()):
         run.reporter.say(f"{name}: schema over prompt.max_schema_tokens, left out: {', '.join(omitted)}")
     return prompts
