@@ -11,7 +11,7 @@ import pytest
 
 from sqlwright.databases import Column, ForeignKey, Schema, Table, describe
 from sqlwright.prompts import STYLES, schema_text
-from sqlwright.prompts.style import quoted
+from sqlwright.sql.names import quoted
 
 FIXTURES = Path(__file__).parent / "fixtures"
 DATA = Path(str(resources.files("sqlwright"))) / "data"

@@ -6,7 +6,7 @@ Not covered: whether a gold answers its question; that takes a reader.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +60,6 @@ def with_hardness(dataset: Dataset) -> Dataset:
     on sqlglot's tree elsewhere. Hardness that the file gave stays; questions without golds, and golds that no parser
     reads, stay without.
     """
-    from sqlwright.sql.ast_hardness import ast_hardness
-
     tables: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def judge(question: Question) -> Hardness | None:
@@ -71,7 +69,7 @@ def with_hardness(dataset: Dataset) -> Dataset:
             tables[question.database] = {
                 table.lower(): tuple(map(str.lower, columns)) for table, columns in described.items()
             }
-        return _official(question.golds[0], tables[question.database]) or ast_hardness(question.golds[0])
+        return hardness_of(question.golds[0], tables[question.database])
 
     return _filled(dataset, "hardness", judge)
 
@@ -112,7 +110,9 @@ def _filled(dataset: Dataset, field: str, judge: Callable[[Question], str | None
     return dataclasses.replace(dataset, questions=tuple(questions))
 
 
-def _official(sql: str, schema: dict[str, tuple[str, ...]]) -> Hardness | None:
+def hardness_of(sql: str, schema: Mapping[str, tuple[str, ...]]) -> Hardness | None:
+    """Return how hard a gold is on a schema (columns by table, in lower case); None where no parser reads it."""
+    from sqlwright.sql.ast_hardness import ast_hardness
     from sqlwright.sql.hardness import hardness
     from sqlwright.sql.spider_grammar import parse_spider
     from sqlwright.sql.spider_words import SpiderSyntaxError
@@ -120,4 +120,4 @@ def _official(sql: str, schema: dict[str, tuple[str, ...]]) -> Hardness | None:
     try:
         return hardness(parse_spider(sql, schema))
     except SpiderSyntaxError:
-        return None
+        return ast_hardness(sql)

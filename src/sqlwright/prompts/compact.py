@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from sqlwright.databases import Schema, Table
-from sqlwright.prompts.style import Style, no_relations, plain_question, quoted
+from sqlwright.prompts.style import Style, no_relations, plain_question
+from sqlwright.sql.names import quoted
 
 
 def _table(table: Table, _schema: Schema) -> str:

@@ -34,26 +34,3 @@ def plain_question(text: str, evidence: str) -> str:
     """Return the question on one line, after its evidence if there is any."""
     hint = f"Hint: {' '.join(evidence.split())}\n" if evidence.strip() else ""
     return f"{hint}Question: {' '.join(text.split())}"
-
-
-def quoted(name: str) -> str:
-    """Return an identifier as SQLite reads it back, in double quotes only where it needs them."""
-    plain = name.replace("_", "a").isalnum() and name.isascii() and not name[0].isdigit()
-    if plain and name.upper() not in _KEYWORDS:
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
-# fmt: off
-_KEYWORDS = frozenset(
-    {
-        "ADD", "ALL", "ALTER", "AND", "AS", "ASC", "AUTOINCREMENT", "BETWEEN", "BY", "CASE", "CAST", "CHECK",
-        "COLLATE", "COLUMN", "COMMIT", "CONSTRAINT", "CREATE", "CROSS", "DEFAULT", "DEFERRABLE", "DELETE", "DESC",
-        "DISTINCT", "DROP", "ELSE", "ESCAPE", "EXCEPT", "EXISTS", "FOREIGN", "FROM", "FULL", "GROUP", "HAVING", "IF",
-        "IN", "INDEX", "INNER", "INSERT", "INTERSECT", "INTO", "IS", "ISNULL", "JOIN", "LEFT", "LIKE", "LIMIT",
-        "NATURAL", "NOT", "NOTHING", "NOTNULL", "NULL", "ON", "OR", "ORDER", "OUTER", "PRIMARY", "RAISE",
-        "REFERENCES", "RETURNING", "RIGHT", "SELECT", "SET", "TABLE", "THEN", "TO", "TRANSACTION", "UNION", "UNIQUE",
-        "UPDATE", "USING", "VALUES", "VIEW", "WHEN", "WHERE", "WITH",
-    }
-)
-# fmt: on
