@@ -19,7 +19,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlwright.errors import RecipeError
 
 StyleName = Literal["compact", "ddl", "prose"]
-FormatName = Literal["spider", "jsonl", "csv"]
+FormatName = Literal[
+    "spider",
+    "jsonl",
+    "csv",
+    "parquet",
+    "bird",
+    "wikisql",
+    "sparc",
+    "cosql",
+    "cspider",
+    "sql-eval",
+    "create-table-context",
+    "viggo",
+    "humaneval",
+    "mbpp",
+    "infilling",
+]
 MetricName = Literal["robust", "ex", "em"]
 
 
@@ -50,7 +66,8 @@ class DataSettings(_Section):
     """Question files and databases. Paths are relative to the recipe; `package:` means SQLWright's own data."""
 
     format: FormatName = Field(
-        "spider", description="`spider` (official layout), or SQLWright's own `jsonl` and `csv`."
+        "spider",
+        description="A benchmark's published layout, or SQLWright's own `jsonl`, `csv` and `parquet` (docs/data.md).",
     )
     train: tuple[str, ...] = Field((), description="Question files to learn from.")
     evaluate: tuple[str, ...] = Field((), description="Question files to predict and score.")

@@ -14,7 +14,7 @@ from servers import Server, make_postgres_database
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.evaluation.sql_eval import read_sql_eval_golds, read_sql_eval_predictions, score_sql_eval
 from sqlwright.evaluation.sql_eval_frames import FrameError, exact_match, make_frame, subset_match
-from sqlwright.evaluation.sql_eval_golds import fixed_golds, official_golds
+from sqlwright.datasets.sql_eval_golds import fixed_golds, official_golds
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

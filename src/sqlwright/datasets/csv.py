@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sqlwright.datasets.dataset import Collector, Dataset
+from sqlwright.datasets.objects import Raw
 from sqlwright.datasets.spider import find_tables
 from sqlwright.datasets.text import read_text
 from sqlwright.errors import DataError
@@ -41,19 +42,27 @@ def read_csv(files: Sequence[Path], databases_root: Path | None = None, need_gol
     collector = Collector(databases_root, need_golds, KEYS)
     needed = ["question", "database", *(["sql"] if need_golds else [])]
     for file in files:
-        text = read_text(file).replace("\r\n", "\n").replace("\r", "\n")
-        header, separator = _read_header(file, text, needed)
-        for number, cells in _rows(collector, file, text, separator):
-            if not any(cell.strip() for cell in cells):
-                continue
-            shown = separator.join(cells)
-            if len(cells) != len(header):
-                reason = f"wrong number of cells: expected {len(header)} as in the header, found {len(cells)}"
-                collector.drop(f"{file}:{number}", f"{reason}; quote cells that hold {separator!r}", shown)
-                continue
-            values = dict(zip(header, cells, strict=True))
-            collector.add(values, file=file, mark=f":{number}", text=shown)
+        collector.add_all(file, table_rows(collector, file, needed))
     return collector.finish(find_tables(files, databases_root))
+
+
+def table_rows(collector: Collector, file: Path, needed: Sequence[str]) -> Iterator[Raw]:
+    """Yield the rows of a CSV file by the names of its columns in lower case; rows that are no CSV are dropped.
+
+    Raises:
+        DataError: the file can't be read, or its header lacks a column of `needed`.
+    """
+    text = read_text(file).replace("\r\n", "\n").replace("\r", "\n")
+    header, separator = _read_header(file, text, needed)
+    for number, cells in _rows(collector, file, text, separator):
+        if not any(cell.strip() for cell in cells):
+            continue
+        shown = separator.join(cells)
+        if len(cells) != len(header):
+            reason = f"wrong number of cells: expected {len(header)} as in the header, found {len(cells)}"
+            collector.drop(f"{file}:{number}", f"{reason}; quote cells that hold {separator!r}", shown)
+            continue
+        yield Raw(f":{number}", dict(zip(header, cells, strict=True)), shown)
 
 
 def _read_header(file: Path, text: str, needed: Sequence[str]) -> tuple[list[str], str]:

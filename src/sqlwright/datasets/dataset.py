@@ -9,7 +9,7 @@ Not covered here: running the golds and telling how hard a question is (see `gol
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,8 +43,8 @@ class Dropped:
 class Dataset:
     """Questions, the databases they are about, and what was left out on the way.
 
-    `databases` maps each name in `Question.database` to its file. `tables` is Spider's `tables.json` (needed
-    for the official exact set match), None where there is none.
+    `databases` maps each name in `Question.database` to its file; questions about no database have an empty name.
+    `tables` is Spider's `tables.json` (needed for the official exact set match), None where there is none.
     """
 
     questions: tuple[Question, ...]
@@ -52,15 +52,17 @@ class Dataset:
     dropped: tuple[Dropped, ...] = ()
     tables: Path | None = None
 
-    def dropped_by_kind(self) -> dict[str, int]:
+    def dropped_bykind_of(self) -> dict[str, int]:
         """Return how many questions were dropped for each kind of reason, the most frequent first."""
         return dict(Counter(d.kind for d in self.dropped).most_common())
 
     def summary(self) -> str:
         """Return one line: "238 questions on 10 databases, 2 left out (bad JSON 2)"."""
-        line = f"{_count(len(self.questions), 'question')} on {_count(len(self.databases), 'database')}"
+        line = _count(len(self.questions), "question")
+        if self.databases or not self.questions:
+            line += f" on {_count(len(self.databases), 'database')}"
         if self.dropped:
-            kinds = ", ".join(f"{kind} {count}" for kind, count in self.dropped_by_kind().items())
+            kinds = ", ".join(f"{kind} {count}" for kind, count in self.dropped_bykind_of().items())
             line += f", {len(self.dropped)} left out ({kinds})"
         return line
 
@@ -82,11 +84,14 @@ class Collector:
     """Gathers the questions of one or more files and turns them into a `Dataset`.
 
     `keys` maps the names of our fields to the accepted names in the file, the preferred one first.
+    `without_database` is for questions about no database (a sentence to parse, a program to complete): none is looked
+    for, and texts keep the blanks around them, which count in a program.
     """
 
     databases_root: Path | None
     need_golds: bool
     keys: Mapping[str, tuple[str, ...]]
+    without_database: bool = False
     _rows: list[_Row] = field(default_factory=list)
     _dropped: list[Dropped] = field(default_factory=list)
     _located: dict[tuple[str, Path], Located | str] = field(default_factory=dict)
@@ -111,13 +116,32 @@ class Collector:
         except BadQuestion as problem:
             self.drop(f"{file}{mark}", str(problem), text)
 
+    def add_all(
+        self,
+        file: Path,
+        raws: Iterable[tuple[str, object, str]],
+        change: Callable[[dict[Any, Any]], dict[Any, Any]] | None = None,
+    ) -> None:
+        """Take raw questions as (mark, values, text); `change` turns a question's values into those of `keys`.
+
+        What `change` refuses with `BadQuestion` is dropped for that reason.
+        """
+        for mark, values, text in raws:
+            try:
+                changed = change(values) if change and isinstance(values, dict) else values
+            except BadQuestion as problem:
+                self.drop(f"{file}{mark}", str(problem), text)
+            else:
+                self.add(changed, file=file, mark=mark, text=text)
+
     def finish(self, tables: Path | None = None) -> Dataset:
         """Return the dataset: questions in file order, each with a unique id."""
-        names = _name_databases([row.database for row in self._rows])
+        named = [row.database for row in self._rows if row.database]
+        names = _name_databases(named)
         seen: Counter[str] = Counter()
         questions = []
         for row in self._rows:
-            database = names[row.database]
+            database = names[row.database] if row.database else ""
             given = row.fields.pop("id")
             parts = [database, row.fields["text"], *row.fields["golds"], row.fields["evidence"]]
             key = given or stable_id(*parts, *(part for turn in row.fields["history"] for part in turn))
@@ -126,12 +150,12 @@ class Collector:
             number = seen[key]
             identity = key if number == 1 else stable_id(key, str(number))
             questions.append(Question(id=identity, database=database, source=row.source, **row.fields))
-        files = {names[row.database]: row.database.path for row in self._rows}
+        files = {names[place]: place.path for place in named}
         return Dataset(tuple(questions), dict(sorted(files.items())), tuple(self._dropped), tables)
 
     def _check(self, values: object, file: Path, mark: str) -> _Row:
         if not isinstance(values, dict):
-            raise BadQuestion(f"wrong type: expected an object with keys, found {_kind(values)}")
+            raise BadQuestion(f"wrong type: expected an object with keys, found {kind_of(values)}")
         fields: dict[str, Any] = {
             "text": self._text(values, "text"),
             "golds": self._golds(values),
@@ -140,7 +164,7 @@ class Collector:
             "hardness": self._hardness(values),
             "category": self._text(values, "category", optional=True) or None,
         }
-        located = self._locate(self._text(values, "database"), file)
+        located = None if self.without_database else self._locate(self._text(values, "database"), file)
         given = self._text(values, "id", optional=True)
         place = f"{file}{mark}"
         if given in self._given:
@@ -165,7 +189,7 @@ class Collector:
             raise BadQuestion(f"missing key: expected {key!r}, found {found}")
         if name == "id" and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
-        return _clean(key, value, optional=optional)
+        return self._clean(key, value, optional=optional)
 
     def _golds(self, values: dict[Any, Any]) -> tuple[str, ...]:
         key, value = self._find(values, "golds")
@@ -176,7 +200,7 @@ class Collector:
             self._text(values, "golds")
         if not alternatives:
             raise BadQuestion(f"empty value: {key!r} is an empty list")
-        return tuple(dict.fromkeys(_clean(key, gold) for gold in alternatives))
+        return tuple(dict.fromkeys(self._clean(key, gold) for gold in alternatives))
 
     def _history(self, values: dict[Any, Any]) -> tuple[tuple[str, str], ...]:
         key, value = self._find(values, "history")
@@ -184,7 +208,7 @@ class Collector:
             return ()
         if not isinstance(value, list) or not all(isinstance(t, list) and len(t) == 2 for t in value):
             raise BadQuestion(f"wrong type: expected a list of [question, sql] pairs in {key!r}")
-        return tuple((_clean(key, text), _clean(key, sql)) for text, sql in value)
+        return tuple((self._clean(key, text), self._clean(key, sql)) for text, sql in value)
 
     def _hardness(self, values: dict[Any, Any]) -> Hardness | None:
         text = self._text(values, "hardness", optional=True)
@@ -194,6 +218,21 @@ class Collector:
         if text:
             raise BadQuestion(f"unknown hardness: expected one of {', '.join(HARDNESS)}, found {text!r}")
         return None
+
+    def _clean(self, key: str, value: object, *, optional: bool = False) -> str:
+        """Return the text, without the blanks around it unless they count, or say what is wrong with it."""
+        if not isinstance(value, str):
+            raise BadQuestion(f"wrong type: expected text in {key!r}, found {kind_of(value)}")
+        text = value.strip()
+        if not text and not optional:
+            raise BadQuestion(f"empty value: {key!r} is empty")
+        if "\x00" in text:
+            raise BadQuestion(f"binary data: {key!r} holds a NUL character")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadQuestion(f"not UTF-8: {key!r} holds bytes or escapes that are no characters") from None
+        return value if self.without_database else text
 
     def _locate(self, reference: str, file: Path) -> Located:
         key = (reference, file.parent)
@@ -212,25 +251,9 @@ class Collector:
 class _Row:
     """A checked question before the names of databases are settled."""
 
-    database: Located
+    database: Located | None
     source: str
     fields: dict[str, Any]
-
-
-def _clean(key: str, value: object, *, optional: bool = False) -> str:
-    """Return the text without surrounding blanks, or say what is wrong with it."""
-    if not isinstance(value, str):
-        raise BadQuestion(f"wrong type: expected text in {key!r}, found {_kind(value)}")
-    text = value.strip()
-    if not text and not optional:
-        raise BadQuestion(f"empty value: {key!r} is empty")
-    if "\x00" in text:
-        raise BadQuestion(f"binary data: {key!r} holds a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadQuestion(f"not UTF-8: {key!r} holds bytes or escapes that are no characters") from None
-    return text
 
 
 def _name_databases(located: Sequence[Located]) -> dict[Located, str]:
@@ -258,7 +281,8 @@ def _order(place: Located) -> str:
     return place.name
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Return what a value of JSON is, in words."""
     words = {dict: "an object", list: "a list", bool: "true or false", type(None): "null", str: "text"}
     return words.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
 

@@ -22,14 +22,14 @@ def check_golds(dataset: Dataset, executor: Executor, progress: Callable[[int, i
     """Return the dataset without the golds that fail; a question none of whose golds run is left out.
 
     Every gold left out is in `dropped` with the database's message. A question keeps its id when it loses an
-    alternative. Questions without golds stay as they are.
+    alternative. Questions without golds, and those about no database (whose golds are no SQL), stay as they are.
 
     Args:
         dataset: the questions, with their databases.
         executor: runs each different (database, gold) once.
         progress: called with (golds run, golds to run).
     """
-    jobs = {(q.database, gold): "" for q in dataset.questions for gold in q.golds}
+    jobs = {(q.database, gold): "" for q in dataset.questions if q.database for gold in q.golds}
     paths = ((dataset.databases[database], gold) for database, gold in jobs)
     for number, (job, outcome) in enumerate(zip(jobs, executor.map(paths), strict=True), 1):
         if not outcome.ok:
@@ -39,7 +39,7 @@ def check_golds(dataset: Dataset, executor: Executor, progress: Callable[[int, i
     questions: list[Question] = []
     dropped = list(dataset.dropped)
     for question in dataset.questions:
-        running = tuple(gold for gold in question.golds if not jobs[question.database, gold])
+        running = tuple(gold for gold in question.golds if not jobs.get((question.database, gold)))
         for gold in question.golds:
             if gold not in running:
                 reason = f"gold fails: {jobs[question.database, gold]}"
@@ -100,7 +100,7 @@ def _filled(dataset: Dataset, field: str, judge: Callable[[Question], str | None
     known: dict[tuple[str, str], str | None] = {}
     questions = []
     for question in dataset.questions:
-        if getattr(question, field) is None and question.golds:
+        if getattr(question, field) is None and question.golds and question.database:
             key = (question.database, question.golds[0])
             if key not in known:
                 known[key] = judge(question)

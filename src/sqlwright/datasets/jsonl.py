@@ -10,13 +10,13 @@ Not covered: several lines per object; that is a JSON list or pretty-printed JSO
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlwright.datasets.dataset import Collector, Dataset
+from sqlwright.datasets.objects import line_objects
 from sqlwright.datasets.spider import find_tables
-from sqlwright.datasets.text import is_utf8, read_text
+from sqlwright.datasets.text import read_text
 from sqlwright.errors import DataError
 
 KEYS = {
@@ -44,32 +44,10 @@ def read_jsonl(files: Sequence[Path], databases_root: Path | None = None, need_g
     """
     collector = Collector(databases_root, need_golds, KEYS)
     for file in files:
-        text = read_text(file)
-        if text.lstrip().startswith("["):
+        if read_text(file).lstrip().startswith("["):
             raise DataError(
                 f"{file}: expected one JSON object per line, found a JSON list. "
                 f"Write one object per line; Spider's own files are read with the format 'spider'."
             )
-        # Not splitlines(): that also splits at U+2028 and others, which are legal inside JSON text.
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                _add_line(collector, file, number, line.strip())
+        collector.add_all(file, line_objects(collector, file))
     return collector.finish(find_tables(files, databases_root))
-
-
-def _add_line(collector: Collector, file: Path, number: int, line: str) -> None:
-    where = f"{file}:{number}"
-    if "\x00" in line:
-        collector.drop(where, "binary data: the line holds a NUL character", line)
-        return
-    if not is_utf8(line):
-        collector.drop(where, "not UTF-8: the line holds other bytes; save the file as UTF-8", line)
-        return
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        collector.drop(where, f"bad JSON: {error}", line)
-    except RecursionError:
-        collector.drop(where, "bad JSON: nested too deeply", line)
-    else:
-        collector.add(values, file=file, mark=f":{number}", text=line)

@@ -6,6 +6,8 @@ Not covered: databases on servers; those are opened by URL in `sqlwright.databas
 from __future__ import annotations
 
 import difflib
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,6 +18,9 @@ SUFFIXES = (".sqlite", ".sqlite3", ".db")
 PACKAGE = "package:"
 """Prefix of paths that start at SQLWright's own packaged data, as in `package:quickstart/train.json`."""
 
+USUAL_FOLDERS = ("database", "dev_databases", "train_databases", "databases")
+"""What benchmarks call their folder of databases; the first one is also the recipe's default."""
+
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -24,6 +29,22 @@ class Located:
     name: str
     path: Path
     by_name: bool
+
+
+def find_root(files: Sequence[Path], root: Path | None) -> Path | None:
+    """Return the folder of databases: `root`, or the one that the benchmark ships where `root` is only the default.
+
+    `root` itself wins where it is there, or the usual folder inside it (BIRD's `dev_databases`). A missing `root`
+    that is called `database`, as is the default, stands for the usual folder beside it or beside the first file; any
+    other missing one is left as it is, and the questions say that it isn't there.
+    """
+    if root is not None and root.exists():
+        return next((root / name for name in USUAL_FOLDERS if (root / name).is_dir()), root)
+    if root is not None and root.name != USUAL_FOLDERS[0]:
+        return root
+    beside = ([root.parent] if root else []) + [file.parent for file in files[:1]]
+    found = (folder / name for folder in beside for name in USUAL_FOLDERS)
+    return next((folder for folder in found if folder.is_dir()), root)
 
 
 def find_database(root: Path, name: str) -> Path:
@@ -73,6 +94,12 @@ def locate_database(reference: str, *, root: Path | None, base: Path) -> Located
                 return Located(path.stem, path, by_name=False)
         raise DataError(f"expected a database file at {base / reference}, found none.")
     return Located(reference, find_database(root or base, reference).resolve(), by_name=True)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: `$XDG_CACHE_HOME/sqlwright`, else `~/.cache/sqlwright`."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache).expanduser() if cache else Path.home() / ".cache") / "sqlwright"
 
 
 def package_path(name: str) -> Path:

@@ -19,11 +19,14 @@ def split_by_database(
 
     Whole databases are held out because a model that has seen a schema in training knows its names by heart:
     a split by question would measure memory. The draw depends on the set of databases, not on their order.
+    Questions about no database are all for training.
 
     Raises:
         DataError: nothing would be left to train on.
     """
-    names = sorted({question.database for question in questions})
+    names = sorted({question.database for question in questions} - {""})
+    if not names:
+        return tuple(questions), ()
     if held_out < 0 or (held_out and held_out >= len(names)):
         raise DataError(
             f"expected to hold out between 0 and {max(len(names) - 1, 0)} of {len(names)} databases, "

@@ -5,6 +5,8 @@ Not covered: encodings other than UTF-8 (they are named in the error, not guesse
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 from sqlwright.errors import DataError
@@ -24,25 +26,41 @@ _MAGIC = {
 def read_text(path: Path) -> str:
     """Return the file's text; a byte-order mark is removed, bytes that aren't UTF-8 become lone surrogates.
 
-    Lone surrogates let one bad line be reported on its own while the rest of the file is used.
+    Lone surrogates let one bad line be reported on its own while the rest of the file is used. A file that ends in
+    `.gz` is unpacked.
 
     Raises:
         DataError: the file is missing, unreadable, or not text at all.
     """
+    data = read_bytes(path)
+    if path.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: expected gzipped UTF-8 text, found {error}.") from None
+    found = known_content(data)
+    if found:
+        raise DataError(f"{path}: expected UTF-8 text, found {found}. Convert it to UTF-8 text first.")
+    if data[:4096].count(b"\x00") > len(data[:4096]) // 10:
+        raise DataError(f"{path}: expected UTF-8 text, found binary data. Check that it is the right file.")
+    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the file's bytes; raise `DataError` where it is missing or can't be read."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: expected a file of questions, found nothing there. Check the path.") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected a file of questions, found a folder. Name a file inside it.") from None
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}). Check its permissions.") from None
-    for magic, what in _MAGIC.items():
-        if data.startswith(magic):
-            raise DataError(f"{path}: expected UTF-8 text, found {what}. Convert it to UTF-8 text first.")
-    if data[:4096].count(b"\x00") > len(data[:4096]) // 10:
-        raise DataError(f"{path}: expected UTF-8 text, found binary data. Check that it is the right file.")
-    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+
+
+def known_content(data: bytes) -> str:
+    """Return what the first bytes say the file is, such as "an SQLite database"; empty where they say nothing."""
+    return next((what for magic, what in _MAGIC.items() if data.startswith(magic)), "")
 
 
 def is_utf8(text: str) -> bool:

@@ -6,7 +6,6 @@ Not covered: what the values mean; each benchmark reads its own keys.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Sequence
@@ -19,11 +18,6 @@ from sqlwright.errors import DataError
 
 def read_strict(path: Path) -> str:
     """Return the text of a UTF-8 file, unpacked if it is a `.gz`; raise `DataError` if it is none."""
-    if path.suffix == ".gz" and path.is_file():
-        try:
-            return gzip.decompress(path.read_bytes()).decode("utf-8-sig")
-        except (OSError, EOFError, ValueError) as error:
-            raise DataError(f"{path}: expected gzipped UTF-8 text, found {error}.") from None
     text = read_text(path)
     try:
         text.encode("utf-8")

@@ -39,7 +39,7 @@ from sqlwright.evaluation.robust import (
     run_once,
 )
 from sqlwright.evaluation.sql_eval_frames import FrameError, exact_match, make_frame, subset_match
-from sqlwright.evaluation.sql_eval_golds import fixed_golds, official_golds
+from sqlwright.datasets.sql_eval_golds import fixed_golds, official_golds
 from sqlwright.records import Verdict
 
 METRICS = ("fixed", "fixed_exact", "official", "official_exact")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlwright.datasets.locate import cache_folder
 from sqlwright.errors import ModelError
 from sqlwright.models.catalogue import CATALOGUE, ModelEntry, find_entry
 
@@ -41,8 +42,7 @@ def models_folder() -> Path:
     chosen = os.environ.get("SQLWRIGHT_MODELS")
     if chosen:
         return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache).expanduser() if cache else Path.home() / ".cache") / "sqlwright" / "models"
+    return cache_folder() / "models"
 
 
 def local_path(name: str, folder: Path | None = None) -> Path | None:

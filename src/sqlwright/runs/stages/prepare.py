@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.databases import Executor, Limits
-from sqlwright.datasets import READERS, Dataset, split_by_database
+from sqlwright.datasets import READERS, Dataset, find_root, split_by_database
 from sqlwright.datasets.golds import check_golds, with_category, with_hardness
+from sqlwright.datasets.locate import SUFFIXES
+from sqlwright.datasets.wikisql import companions
 from sqlwright.errors import DataError
 from sqlwright.records import Question, write_records
 from sqlwright.runs.folder import hash_path, hash_values, write_text
@@ -32,8 +34,10 @@ def inputs(run: Run) -> dict[str, str]:
         raise DataError(f"{run.recipe_path}: expected question files in data.train or data.evaluate, found none.")
     values = {f"data.{key}": json.dumps(value) for key, value in data.model_dump(mode="json").items()}
     values["seed"] = str(run.recipe.seed)
+    if data.format == "wikisql":
+        files += [beside for file in files for beside in companions(file)]
     values["question files"] = hash_values([hash_path(file) for file in files])
-    values["databases"] = _hash_databases(run.resolve(data.databases))
+    values["databases"] = _hash_databases(_roots(run))
     return values
 
 
@@ -48,7 +52,7 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     held_out: Sequence[Question] = ()
     if learned and data.validation_databases:
         learned, held_out = split_by_database(learned, data.validation_databases, run.recipe.seed)
-    overlap = sorted({q.database for q in learned} & {q.database for q in asked})
+    overlap = sorted(({q.database for q in learned} & {q.database for q in asked}) - {""})
     if overlap:
         run.reporter.say(
             f"Note: {len(overlap)} databases are both trained on and evaluated ({', '.join(overlap[:5])}): "
@@ -71,8 +75,8 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         "train": len(learned),
         "validation": len(held_out),
         "evaluate": len(asked),
-        "train databases": len({q.database for q in learned}),
-        "evaluate databases": len({q.database for q in asked}),
+        "train databases": len({q.database for q in learned} - {""}),
+        "evaluate databases": len({q.database for q in asked} - {""}),
         "dropped": len(dropped),
         "tables": str(tables or ""),
         "databases": folder.manifest["stages"]["prepare"]["inputs"]["databases"],
@@ -127,9 +131,17 @@ def _link_databases(folder: Path, databases: dict[str, Path]) -> None:
             inner.symlink_to(path.resolve())
 
 
-def _hash_databases(root: Path) -> str:
-    files = sorted(path for path in root.rglob("*") if path.suffix in (".sqlite", ".db", ".sqlite3"))
-    sizes = [path.stat().st_size for path in files]
-    if sum(sizes) <= HASHED_BYTES:
-        return hash_values([[str(path.relative_to(root)), hash_path(path)] for path in files])
-    return hash_values([[str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns] for path in files])
+def _roots(run: Run) -> list[Path]:
+    """Return the folders of databases of both parts, as the readers find them."""
+    data = run.recipe.data
+    root = run.resolve(data.databases)
+    parts = ([run.resolve(name) for name in names] for names in (data.train, data.evaluate))
+    return list(dict.fromkeys(find_root(files, root) or root for files in parts if files))
+
+
+def _hash_databases(roots: Sequence[Path]) -> str:
+    found = [(root, path) for root in roots for path in root.rglob("*") if path.suffix in SUFFIXES]
+    files = sorted((str(path.relative_to(root)), path) for root, path in found)
+    if sum(path.stat().st_size for _, path in files) <= HASHED_BYTES:
+        return hash_values([[name, hash_path(path)] for name, path in files])
+    return hash_values([[name, path.stat().st_size, path.stat().st_mtime_ns] for name, path in files])
