@@ -63,6 +63,8 @@ class Record:
 class Question(Record):
     """A question about one database, with the SQL that answers it.
 
+    `database` is empty for a task about none (a sentence to parse, a program to complete): `evidence` then describes
+    the task, `golds` are its results, and texts keep the blanks around them.
     `golds` are alternatives: any of them is right. `history` holds earlier turns as (text, sql) pairs.
     `hardness` and `category` are None where they can't be told. `source` says where it was read (`file:line`).
     """

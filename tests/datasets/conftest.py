@@ -18,3 +18,10 @@ def shops(tmp_path: Path) -> Path:
         connection.executemany("INSERT INTO shop VALUES (?, ?)", [("A", "Bern"), ("B", "Bern"), ("C", "Basel")])
     connection.close()
     return root
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder in which databases are made, in the place of the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"

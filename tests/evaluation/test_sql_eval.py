@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from servers import Server, make_postgres_database
 
+from sqlwright.datasets.sql_eval_golds import fixed_golds, official_golds
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.evaluation.sql_eval import read_sql_eval_golds, read_sql_eval_predictions, score_sql_eval
 from sqlwright.evaluation.sql_eval_frames import FrameError, exact_match, make_frame, subset_match
-from sqlwright.datasets.sql_eval_golds import fixed_golds, official_golds
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -1,7 +1,9 @@
-"""CoSQL: conversations about Spider's databases, in `cosql_dev.json` and its like. Its SQL is published in a tokenised form, which is put together again.
+"""CoSQL: conversations about Spider's databases, in `cosql_dev.json` and its like.
 
-Source: Yu et al. 2019, "CoSQL: A Conversational Text-to-SQL Challenge", CC BY-SA 4.0,
-https://yale-lily.github.io/cosql. Not covered: turns without SQL (greetings, clarifications), which the state-tracking files do not hold.
+Its SQL is published in pieces (`Count ( * )   > =  3`) and put together here.
+
+Source: Yu et al. 2019, "CoSQL: A Conversational Text-to-SQL Challenge", CC BY-SA 4.0, https://yale-lily.github.io/cosql.
+Not covered: turns without SQL (greetings, clarifications), which only its dialogue files hold.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Dataset:
     dropped: tuple[Dropped, ...] = ()
     tables: Path | None = None
 
-    def dropped_bykind_of(self) -> dict[str, int]:
+    def dropped_by_kind(self) -> dict[str, int]:
         """Return how many questions were dropped for each kind of reason, the most frequent first."""
         return dict(Counter(d.kind for d in self.dropped).most_common())
 
@@ -62,7 +62,7 @@ class Dataset:
         if self.databases or not self.questions:
             line += f" on {_count(len(self.databases), 'database')}"
         if self.dropped:
-            kinds = ", ".join(f"{kind} {count}" for kind, count in self.dropped_bykind_of().items())
+            kinds = ", ".join(f"{kind} {count}" for kind, count in self.dropped_by_kind().items())
             line += f", {len(self.dropped)} left out ({kinds})"
         return line
 

@@ -42,7 +42,9 @@ def _turns(collector: Collector, file: Path, raw: Raw) -> Iterator[Raw]:
     turns = dialogue.get("interaction") if isinstance(dialogue, dict) else None
     if not isinstance(dialogue, dict) or not isinstance(turns, list):
         found = kind_of(turns if isinstance(dialogue, dict) else dialogue)
-        collector.drop(f"{file}{raw.mark}", f"bad dialogue: expected a list under 'interaction', found {found}", raw.shown)
+        collector.drop(
+            f"{file}{raw.mark}", f"bad dialogue: expected a list under 'interaction', found {found}", raw.shown
+        )
         return
     history: list[list[str]] = []
     for number, turn in enumerate(turns):

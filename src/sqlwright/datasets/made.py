@@ -21,8 +21,11 @@ from sqlwright.records import stable_id
 
 Cell = str | int | float | None
 
-_ALLOWED = frozenset({sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_TRANSACTION})
-_ALLOWED_ON_CATALOGUE = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_READ})
+# SQLITE_READ alone reads nothing: a query would need SQLITE_SELECT. The key's index names its columns by it.
+_ALLOWED = frozenset(
+    {sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_READ, sqlite3.SQLITE_TRANSACTION}
+)
+_ALLOWED_ON_CATALOGUE = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE})
 
 
 def make_database(name: str, schema: str, rows: Mapping[str, Sequence[Sequence[Cell]]] | None = None) -> Path:

@@ -60,8 +60,12 @@ def _open(file: Path) -> Any:
     """Return the table in a Parquet file."""
     data = read_bytes(file)
     if not data.startswith(MAGIC):
-        found = known_content(data) or ("text" if data[:4096].isascii() and b"\x00" not in data[:4096] else "binary data")
-        raise DataError(f"{file}: expected a Parquet file, found {found}. CSV and JSON lines have formats of their own.")
+        found = known_content(data) or (
+            "text" if data[:4096].isascii() and b"\x00" not in data[:4096] else "binary data"
+        )
+        raise DataError(
+            f"{file}: expected a Parquet file, found {found}. CSV and JSON lines have formats of their own."
+        )
     try:
         import pyarrow
         from pyarrow import parquet

@@ -1,7 +1,7 @@
-"""SParC: conversations about Spider's databases, in `sparc_dev.json` and its like. Dialogues of linked questions; each turn has SQL.
+"""SParC: conversations about Spider's databases, in `sparc_dev.json` and its like.
 
 Source: Yu et al. 2019, "SParC: Cross-Domain Semantic Parsing in Context", CC BY-SA 4.0,
-https://yale-lily.github.io/sparc. Not covered: scoring whole dialogues (interaction match); each turn is a question of its own.
+https://yale-lily.github.io/sparc. Not covered: scores of whole dialogues (each turn is a question of its own).
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ def _as_number(text: str) -> int | float:
     except ValueError:
         first = _NUMBER.search(text)
         if not first:
-            raise BadQuestion(f"bad query: expected a number to compare a numeric column with, found {text!r:.40}") from None
+            raise BadQuestion(
+                f"bad query: expected a number to compare a numeric column with, found {text!r:.40}"
+            ) from None
         found = float(first[0])
     if found != found or found in (float("inf"), float("-inf")):
         raise BadQuestion(f"bad query: expected a finite number, found {text!r:.40}")

@@ -40,12 +40,12 @@ def predict(
 
 
 def completion(prompt: Prompt, answer: Answer) -> Completion:
-    """Return the answer as a completion, with the SQL taken out of its text."""
+    """Return the answer as a completion, with the SQL taken out of its text; all of it where there's no database."""
     return Completion(
         id=prompt.id,
         database=prompt.database,
         text=answer.text,
-        sql=extract_sql(answer.text),
+        sql=extract_sql(answer.text) if prompt.database else answer.text,
         log_probability=answer.log_probability,
         tokens=len(answer.tokens),
         seconds=round(answer.seconds, 4),

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from sqlwright.databases import Executor, Outcome, at_server, is_url
 from sqlwright.datasets.locate import find_database
+from sqlwright.datasets.sql_eval_golds import fixed_golds, official_golds
 from sqlwright.errors import DataError
 from sqlwright.evaluation.benchmark_score import BenchmarkScore, Item, collect
 from sqlwright.evaluation.input_files import check_count, read_json, read_lines, read_table
@@ -39,7 +40,6 @@ from sqlwright.evaluation.robust import (
     run_once,
 )
 from sqlwright.evaluation.sql_eval_frames import FrameError, exact_match, make_frame, subset_match
-from sqlwright.datasets.sql_eval_golds import fixed_golds, official_golds
 from sqlwright.records import Verdict
 
 METRICS = ("fixed", "fixed_exact", "official", "official_exact")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlwright.databases import Schema, Table, describe
 from sqlwright.prompts.chat import ChatTemplate
+from sqlwright.prompts.context import earlier_turns, task_prompt
 from sqlwright.prompts.style import Style
 from sqlwright.records import Prompt, Question
 
@@ -68,6 +69,9 @@ def build_prompts(
 ) -> list[Prompt]:
     """Return a prompt per question, in order; questions of one database share the very same prefix.
 
+    Earlier turns of a dialogue stand before the question. A question about no database shares its evidence, which
+    describes the task, in the place of a schema, and its text stays as it is.
+
     `target` makes the text to learn from the first gold and the schema (see `prompts.target`); without it the prompts
     have none (prediction).
     """
@@ -75,6 +79,9 @@ def build_prompts(
     schemas: dict[str, Schema] = {}
     prompts = []
     for question in questions:
+        if not question.database:
+            prompts.append(task_prompt(question, fmt, learned=target is not None))
+            continue
         if question.database not in shared:
             schema = schemas[question.database] = describe(databases[question.database], fmt.sample_values)
             shared[question.database] = schema_text(
@@ -82,7 +89,9 @@ def build_prompts(
             )
         text = shared[question.database]
         prefix, suffix = fmt.chat.split(
-            fmt.style.instruction, text.text + "\n\n", fmt.style.ask(question.text, question.evidence)
+            fmt.style.instruction,
+            text.text + "\n\n",
+            earlier_turns(question.history) + fmt.style.ask(question.text, question.evidence),
         )
         prompts.append(
             Prompt(

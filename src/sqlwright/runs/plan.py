@@ -115,7 +115,7 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         folder=str(run.folder.path),
         stages=states,
         questions={part: len(own) for part, own in parts.items()},
-        databases={part: len({q.database for q in own}) for part, own in parts.items()},
+        databases={part: len({q.database for q in own} - {""}) for part, own in parts.items()},
         steps=len(plan.steps) if plan else 0,
         tokens_packed=plan.tokens if plan else 0,
         tokens_unpacked=unpacked,

@@ -60,6 +60,12 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     """Score every completions file, write verdicts, `report.json` and `report.html`; return the main scores."""
     questions = run.questions("evaluate")
     settings = run.recipe.evaluate
+    without = sum(not question.database for question in questions)
+    if without:
+        raise DataError(
+            f"evaluate: expected questions about databases, found {without} about none, which no metric here judges. "
+            f"Score {run.folder.completions} with `sqlwright score --benchmark viggo` or `--benchmark code`."
+        )
     if settings.metrics == ("em",) and not run.folder.facts("prepare").get("tables"):
         raise DataError('evaluate.metrics = ["em"]: expected Spider\'s tables.json (data.tables), found none.')
     verdicts: dict[str, list[Verdict]] = {}
