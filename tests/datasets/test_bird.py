@@ -35,6 +35,16 @@ def test_databases_are_found_in_the_published_folder(shops: Path, tmp_path: Path
     assert dataset.databases == {"shops": place / "dev_databases" / "shops" / "shops.sqlite"}
 
 
+def test_descriptions_that_cannot_be_used_are_named(shops: Path) -> None:
+    folder = shops / "shops" / "database_description"
+    folder.mkdir()
+    header = "original_column_name,column_name,column_description,data_format,value_description"
+    (folder / "shop.csv").write_text(f"{header}\ntown,,where it is,text,\n,,no name,text,\n")
+    dataset = READERS["bird"]([PUBLISHED / "bird.json"], shops)
+    assert len(dataset.questions) == 2
+    assert (dataset.dropped[-1].where, dataset.dropped[-1].kind) == (f"{folder / 'shop.csv'}:3", "bad description")
+
+
 def test_a_folder_that_was_named_wrongly_is_not_guessed(shops: Path, tmp_path: Path) -> None:
     shutil.copytree(shops, tmp_path / "dev_databases")
     shutil.copy(PUBLISHED / "bird.json", tmp_path)

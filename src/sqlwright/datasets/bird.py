@@ -2,7 +2,7 @@
 
 `evidence` reaches the prompt as a hint; `difficulty` (simple, moderate, challenging) becomes the category, for
 hardness is Spider's word and another scale. What `database_description/` says of the columns is read with the
-database (see `descriptions.py`).
+database (see `databases.published`).
 
 Source: Li et al. 2023, "Can LLM Already Serve as A Database Interface? A BIg Bench for Large-Scale Database Grounded
 Text-to-SQLs", https://bird-bench.github.io. Not covered: its MySQL and Postgres golds.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqlwright.datasets.dataset import Collector, Dataset
+from sqlwright.datasets.descriptions import with_description_problems
 from sqlwright.datasets.locate import find_root
 from sqlwright.datasets.objects import list_or_lines
 
@@ -40,4 +41,4 @@ def read_bird(files: Sequence[Path], databases_root: Path | None = None, need_go
     collector = Collector(find_root(files, databases_root), need_golds, KEYS)
     for file in files:
         collector.add_all(file, list_or_lines(collector, file, "db_id, question, evidence and SQL"))
-    return collector.finish()
+    return with_description_problems(collector.finish())

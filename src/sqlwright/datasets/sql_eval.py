@@ -3,7 +3,7 @@
 `query` stands for one gold or many (see `sql_eval_golds.py`); `query_category` becomes the category. `instructions`
 (`full_instructions` where there are none), `glossary` and `k_shot_prompt` reach the prompt as evidence, in this order;
 `question_0`, `query_0`, `question_1` … are earlier turns. The glossary and the columns' descriptions that lie beside a
-database as `NAME.metadata.json` are read with the database (see `descriptions.py`).
+database as `NAME.metadata.json` are read with the database (see `databases.published`).
 
 Source: https://github.com/defog-ai/sql-eval, Apache-2.0. Not covered: `db_type`; whether a gold runs on the database
 at hand is what `check_golds` finds out.
@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlwright.datasets.csv import table_rows
 from sqlwright.datasets.dataset import BadQuestion, Collector, Dataset
+from sqlwright.datasets.descriptions import with_description_problems
 from sqlwright.datasets.locate import find_root
 from sqlwright.datasets.sql_eval_golds import fixed_golds
 from sqlwright.errors import DataError
@@ -47,7 +48,7 @@ def read_sql_eval(files: Sequence[Path], databases_root: Path | None = None, nee
     needed = ["db_name", "question", *(["query"] if need_golds else [])]
     for file in files:
         collector.add_all(file, table_rows(collector, file, needed), _question)
-    return collector.finish()
+    return with_description_problems(collector.finish())
 
 
 def _question(row: dict[str, str]) -> dict[str, Any]:
