@@ -80,7 +80,8 @@ def score_code(
 
     Args:
         gold: a benchmark's file as published: JSON lines (also gzipped) or MBPP's JSON list.
-        predictions: JSON lines with `task_id` and `completion`, as many per task as there are samples.
+        predictions: JSON lines with `task_id` and `completion`, as many per task as there are samples, or a run's
+            `completions.jsonl`, which calls them `id` and `text`.
         limits: what each program may use.
         workers: programs run at the same time.
         progress: called after each sample.
@@ -144,11 +145,13 @@ def read_samples(path: Path, tasks: dict[str, CodeTask]) -> list[tuple[str, str]
     samples = []
     for line, entry in read_json_lines(path):
         where = f"{path}:{line}"
-        id = str(entry.get("task_id", ""))
+        id = str(entry.get("task_id", entry.get("id", "")))
         if id not in tasks:
             known = next(iter(tasks))
             raise DataError(f"{where}: expected a task_id of the benchmark such as {known!r}, found {id!r}.")
-        samples.append((id, text_of(entry, "completion", where)))
+        samples.append(
+            (id, text_of(entry, "text" if "text" in entry and "completion" not in entry else "completion", where))
+        )
     if not samples:
         raise DataError(f"{path}: expected lines with task_id and completion, found none.")
     return samples

@@ -36,7 +36,8 @@ LISTS = frozenset({"genres", "platforms", "player_perspective"})
 
 METRICS = ("exact", "function")
 
-_COLUMNS = ("prediction", "mr")
+# The last is what a run's completions.jsonl calls it.
+_COLUMNS = ("prediction", "mr", "text")
 _OUTER = re.compile(r"\s*(\w+)\s*\((.*)\)\s*", re.DOTALL)
 _SLOT = re.compile(r"\s*(\w+)\s*(?:\[([^\[\]]*)\])?\s*(,|\Z)")
 
@@ -76,8 +77,8 @@ def score_viggo(gold: Path, predictions: Path) -> BenchmarkScore:
 
     Args:
         gold: CSV with `mr` (and `ref`, unused), or JSON lines with `mr`.
-        predictions: one per gold in order: CSV with `prediction` (or `mr`), JSON lines with the same, a JSON
-            list of texts, or text with one meaning per line.
+        predictions: one per gold in order: CSV with `prediction` (or `mr`), JSON lines with the same or a run's
+            `completions.jsonl`, a JSON list of texts, or text with one meaning per line.
 
     Raises:
         DataError: a file is malformed, a gold can't be parsed, or the counts differ.
