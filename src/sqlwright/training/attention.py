@@ -1,13 +1,14 @@
 """Attention for shared-schema packs, as an attention function of transformers.
 
 Queries of a prefix attend causally to the prefix; queries of a branch to the whole prefix and causally to their own
-branch. All branches of a group are computed side by side as a padded batch, so no T × T mask is ever built: work and
-memory grow with k·L·(P + L), not with (P + k·L)². Padding exists inside this function only.
+branch. Branches of a group are computed side by side as padded batches of neighbours (`deal_groups` sorts them by
+length), so no T × T mask is ever built: work and memory grow with k·L·(P + L), not with (P + k·L)². Padding exists
+inside this function only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -47,11 +48,20 @@ def shared_prefix_attention(
         prefix = slice(group.start, end)
         # The head dimension of keys is folded into the query length: no copies of keys for grouped queries.
         outputs.append(_prefix_part(query[:, :, prefix], key[:, :, prefix], value[:, :, prefix], scaling))
-        if group.branches:
-            whole = slice(end, end + sum(group.branches))
+        for branches in _alike(group.branches):
+            whole = slice(end, end := end + sum(branches))
             own = (query[0, :, whole], key[0, :, whole], value[0, :, whole])
-            outputs.append(_branch_part(*own, key[0, :, prefix], value[0, :, prefix], group.branches, scaling))
+            outputs.append(_branch_part(*own, key[0, :, prefix], value[0, :, prefix], branches, scaling))
     return torch.cat(outputs, dim=1), None
+
+
+def _alike(lengths: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the lengths in runs of neighbours; more than half as long again as a run's first begins another."""
+    start = 0
+    for place in range(1, len(lengths) + 1):
+        if place == len(lengths) or not lengths[start] / 1.5 <= lengths[place] <= lengths[start] * 1.5:
+            yield lengths[start:place]
+            start = place
 
 
 def _prefix_part(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float | None) -> torch.Tensor:

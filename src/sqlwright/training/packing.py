@@ -120,7 +120,8 @@ def pack(groups: Sequence[Sequence[Encoded]]) -> Pack:
 def deal_groups(questions: Sequence[Encoded], size: int, tokens: int, seed: int) -> list[list[Encoded]]:
     """Return the questions in groups of one database, in an order drawn by `seed`.
 
-    A group has at most `size` questions and, if it has more than one, at most `tokens` tokens in all.
+    A group has at most `size` questions and, if it has more than one, at most `tokens` tokens in all. In a group
+    questions stand from short to long: attention pads neighbours to the same length.
     """
     draw = random.Random(seed)
     by_prefix: dict[tuple[int, ...], list[Encoded]] = defaultdict(list)
@@ -132,7 +133,7 @@ def deal_groups(questions: Sequence[Encoded], size: int, tokens: int, seed: int)
         parts = -(-len(members) // size)
         for part in range(parts):  # even parts: 25 questions in groups of 12 make 9, 8, 8 rather than 12, 12, 1
             share = members[part * len(members) // parts : (part + 1) * len(members) // parts]
-            groups += _within(share, tokens - len(prefix))
+            groups += [sorted(run, key=_length) for run in _within(share, tokens - len(prefix))]
     draw.shuffle(groups)
     return groups
 
@@ -179,6 +180,10 @@ def deal_packs(step: Sequence[list[Encoded]], tokens: int) -> list[Pack]:
 
 def _size(group: Sequence[Encoded]) -> int:
     return len(group[0].prefix) + sum(len(question.branch) for question in group)
+
+
+def _length(question: Encoded) -> int:
+    return len(question.branch)
 
 
 def _within(members: Sequence[Encoded], tokens: int) -> list[list[Encoded]]:
