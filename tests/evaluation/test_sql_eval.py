@@ -39,20 +39,6 @@ def test_verdicts_of_the_original_on_pandas() -> None:
     assert {c["verdict"] for c in cases} == {"exact", "subset", "wrong", "error"}
 
 
-@pytest.mark.parametrize("case", json.loads((FIXTURES / "sql_eval_golds.json").read_text()), ids=lambda c: c["why"])
-def test_golds_are_expanded(case: dict[str, object]) -> None:
-    query = str(case["query"])
-    assert official_golds(query) == case["official"]
-    assert fixed_golds(query) == case["fixed"]
-
-
-def test_hopeless_golds_are_errors() -> None:
-    with pytest.raises(DataError, match=r"before \{\}, found none"):
-        fixed_golds("SELECT a FROM t GROUP BY {}")
-    with pytest.raises(DataError, match="at most 4096 queries, found 1048575"):
-        fixed_golds("SELECT {" + ", ".join(f"c{i}" for i in range(20)) + "} FROM t")
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     connection = sqlite3.connect(tmp_path / "city.sqlite")

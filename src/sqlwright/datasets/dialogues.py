@@ -9,6 +9,7 @@ Not covered: the goal that each dialogue works towards (`final`), CoSQL's dialog
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def _turns(collector: Collector, file: Path, raw: Raw) -> Iterator[Raw]:
         return
     history: list[list[str]] = []
     for number, turn in enumerate(turns):
-        mark, shown = f"{raw.mark}.{number}", str(turn)
+        mark, shown = f"{raw.mark}.{number}", json.dumps(turn, ensure_ascii=False)
         if len(history) < number:
             reason = f"earlier turn: expected turn {len(history)} as history, found that it can't be used"
             collector.drop(f"{file}{mark}", reason, shown)

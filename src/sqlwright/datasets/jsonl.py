@@ -44,10 +44,11 @@ def read_jsonl(files: Sequence[Path], databases_root: Path | None = None, need_g
     """
     collector = Collector(databases_root, need_golds, KEYS)
     for file in files:
-        if read_text(file).lstrip().startswith("["):
+        text = read_text(file)
+        if text.lstrip().startswith("["):
             raise DataError(
                 f"{file}: expected one JSON object per line, found a JSON list. "
                 f"Write one object per line; Spider's own files are read with the format 'spider'."
             )
-        collector.add_all(file, line_objects(collector, file))
+        collector.add_all(file, line_objects(collector, file, text))
     return collector.finish(find_tables(files, databases_root))

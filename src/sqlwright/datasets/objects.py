@@ -23,13 +23,15 @@ class Raw(NamedTuple):
     shown: str
 
 
-def list_objects(file: Path, wanted: str) -> Iterator[Raw]:
+def list_objects(file: Path, wanted: str, text: str | None = None) -> Iterator[Raw]:
     """Yield the entries of a file that is one JSON list; `wanted` names the keys its objects have.
+
+    `text` is what the file holds, where it has been read already.
 
     Raises:
         DataError: the file is not UTF-8, no JSON, or no list; with the line where it breaks.
     """
-    text = read_text(file)
+    text = read_text(file) if text is None else text
     if not is_utf8(text):
         line = next(n for n, part in enumerate(text.split("\n"), 1) if not is_utf8(part))
         raise DataError(f"{file}:{line}: expected UTF-8 text, found other bytes. Save the file as UTF-8.")
@@ -50,18 +52,23 @@ def list_objects(file: Path, wanted: str) -> Iterator[Raw]:
         yield Raw(f"#{index}", value, json.dumps(value, ensure_ascii=False))
 
 
-def line_objects(collector: Collector, file: Path) -> Iterator[Raw]:
-    """Yield the objects of a file with one per line; lines that are no JSON are dropped, blank ones skipped."""
+def line_objects(collector: Collector, file: Path, text: str | None = None) -> Iterator[Raw]:
+    """Yield the objects of a file with one per line; lines that are no JSON are dropped, blank ones skipped.
+
+    `text` is what the file holds, where it has been read already.
+    """
     # Not splitlines(): that also splits at U+2028 and others, which are legal inside JSON text.
-    for number, line in enumerate(read_text(file).split("\n"), 1):
+    for number, line in enumerate((read_text(file) if text is None else text).split("\n"), 1):
         if line.strip():
             yield from _line(collector, file, number, line.strip())
 
 
 def list_or_lines(collector: Collector, file: Path, wanted: str) -> Iterator[Raw]:
     """Yield the objects of a file that is a JSON list, or has one object per line."""
-    is_list = read_text(file).lstrip().startswith("[")
-    return list_objects(file, wanted) if is_list else line_objects(collector, file)
+    text = read_text(file)
+    if text.lstrip().startswith("["):
+        return list_objects(file, wanted, text)
+    return line_objects(collector, file, text)
 
 
 def _line(collector: Collector, file: Path, number: int, line: str) -> Iterator[Raw]:

@@ -59,9 +59,9 @@ def read_wikisql(files: Sequence[Path], databases_root: Path | None = None, need
     """
     collector = Collector(databases_root, need_golds, KEYS)
     for file in files:
-        read_text(file)  # a wrong path is an error about this file, not about its tables
+        text = read_text(file)  # before its tables: a wrong path is an error about this file
         tables = _Tables(file, collector)
-        collector.add_all(file, line_objects(collector, file), _maker(tables))
+        collector.add_all(file, line_objects(collector, file, text), _maker(tables))
     return collector.finish()
 
 
