@@ -117,10 +117,11 @@ class TrainSettings(_Section):
     max_gradient_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradients are clipped to this norm.")
     rank: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="Rank of the LoRA matrices.")
     alpha: Annotated[float, Field(gt=0)] = Field(32.0, description="LoRA scale: updates are scaled by alpha / rank.")
-    target: Literal["qualified", "plain"] = Field(
+    target: Literal["plain", "qualified", "from-first"] = Field(
         "plain",
-        description="What is learned: golds in one spelling (`plain`), or with columns named by their table as well, "
-        "`singer.name` (`qualified`).",
+        description="What is learned: golds in one spelling (`plain`), with columns named by their table as well, "
+        "`singer.name` (`qualified`), or with FROM before SELECT and columns of joins named by their table "
+        "(`from-first`; answers are put back in order).",
     )
     targets: Literal["all-linear", "attention", "mlp"] = Field(
         "all-linear", description="Which linear layers get LoRA matrices."

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 
+from sqlwright.sql.from_first import select_first
 from sqlwright.sql.lexer import lex
 
 # Marks that end a model's turn in common chat templates.
@@ -29,6 +30,10 @@ _OTHER = (
 )
 # Where a statement starts: on a line of its own, or behind a colon, a back-tick or a tag.
 _START = re.compile(rf"(?:^|(?<=[:`>\]]))[ \t]*(\(*(?:{_SELECT}|{_WITH}|{_OTHER}))", re.IGNORECASE | re.MULTILINE)
+# What a model writes that learned the target `from-first` (see `prompts.target`).
+_FROM_FIRST = re.compile(
+    r"\s*(?:WITH\s+(?:RECURSIVE\s+)?[\w\"`\[\]]+\s*(?:\([^()]*\)\s*)?AS\s*\(\s*)?FROM\s+[\w\"`\[(]", re.IGNORECASE
+)
 # Within a sentence only keywords in capitals are taken for SQL.
 _START_WITHIN = re.compile(rf"(\bSELECT\b|\b{_WITH})")
 _CONTINUES = re.compile(
@@ -46,12 +51,14 @@ def extract_sql(text: str) -> str:
     """Return the first SQL statement in a model's `text`, on one line, without its semicolon.
 
     Strings keep their contents, line breaks included; comments are dropped where joining lines would let them
-    swallow the rest. Text without anything like a statement comes back as it is, on one line: whoever runs it
-    gets the database's own message.
+    swallow the rest. A statement with FROM before SELECT is put in the usual order. Text without anything like a
+    statement comes back as it is, on one line: whoever runs it gets the database's own message.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff \n\t")
     text = _from_json(text.rpartition("</think>")[2])
     text = next((part for part in _END_OF_TURN.split(text) if part.strip()), "")
+    if _FROM_FIRST.match(text):
+        return select_first(_statement(text.lstrip(), 0))
     segments = _FENCE.split(text)
     blocks = segments[1::2] + segments[::2]
     if _START.match(segments[0].lstrip()):

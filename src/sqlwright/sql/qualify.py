@@ -27,10 +27,11 @@ class _Edit:
     text: str
 
 
-def qualify_columns(sql: str, tables: Mapping[str, Sequence[str]]) -> str:
+def qualify_columns(sql: str, tables: Mapping[str, Sequence[str]], *, joins_only: bool = False) -> str:
     """Return `sql` with its columns qualified by table names.
 
-    `tables` maps each table of the database, as it should be spelt, to its columns.
+    `tables` maps each table of the database, as it should be spelt, to its columns. With `joins_only`, queries from
+    one table whose columns stand bare stay so.
     """
     columns = {name.lower(): {column.lower() for column in own} for name, own in tables.items()}
     spelt = {name.lower(): name for name in tables}
@@ -42,7 +43,9 @@ def qualify_columns(sql: str, tables: Mapping[str, Sequence[str]]) -> str:
         # Inner scopes come first; an outer one lists their columns again.
         edits: dict[int, _Edit] = {}
         for scope in scopes:
-            edits |= {edit.start: edit for edit in _scope_edits(scope, columns, spelt, edits)}
+            bare = len(scope.sources) == 1 and not any(column.table for column in scope.columns)
+            if not (joins_only and bare):
+                edits |= {edit.start: edit for edit in _scope_edits(scope, columns, spelt, edits)}
     except (SqlglotError, KeyError, _UnresolvedError):
         return sql
     for edit in sorted(edits.values(), key=lambda one: one.start, reverse=True):
