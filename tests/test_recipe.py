@@ -118,6 +118,13 @@ def test_a_section_set_as_a_value(tmp_path: Path) -> None:
         read_recipe(write(tmp_path, "seed = 1"), ["seed.x=1"])
 
 
+@pytest.mark.parametrize("name", ["shop", "schema", "sql:", "golds:shop"])
+def test_a_leak_is_accepted_by_its_kind_and_database(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecipeError, match=r"`data\.accept_leaks` = "):
+        read_recipe(write(tmp_path, f'[data]\naccept_leaks = ["{name}"]'))
+    assert read_recipe(write(tmp_path, '[data]\naccept_leaks = ["sql:*"]')).data.accept_leaks == ("sql:*",)
+
+
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "", "a b", ".hidden"])
 def test_a_name_can_only_be_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
     with pytest.raises(RecipeError):

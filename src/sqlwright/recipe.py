@@ -37,6 +37,7 @@ FormatName = Literal[
     "infilling",
 ]
 MetricName = Literal["robust", "ex", "em"]
+LeakName = Annotated[str, Field(pattern=r"^(schema|question|sql):.+$")]
 
 
 class _Section(BaseModel):
@@ -81,6 +82,11 @@ class DataSettings(_Section):
     )
     max_evaluate: Annotated[int, Field(ge=0)] = Field(
         0, description="At most so many evaluation questions, drawn by the seed; 0 takes all."
+    )
+    accept_leaks: tuple[LeakName, ...] = Field(
+        (),
+        description="What training and evaluation may share, as `KIND:DATABASE` or `KIND:*`: `schema` (the same one "
+        "under another name), `question`, `sql` (the same but for values); anything else they share is an error.",
     )
 
 

@@ -71,6 +71,7 @@ def test_prepare_writes_questions_and_links_databases(place: Path) -> None:
     assert [question.database for question in run.questions("evaluate")] == ["farm"] * 5
     assert run.questions("validation") == []
     assert all(question.golds and question.hardness for question in run.questions("evaluate"))
+    assert any(question.category for question in run.questions("evaluate"))
     assert set(run.databases) == {"farm", "gas_company"}
     assert (run.folder.path / "databases" / "farm" / "farm.sqlite").is_file()
     facts = run.folder.facts("prepare")
@@ -90,9 +91,46 @@ def test_prepare_says_what_it_leaves_out(place: Path) -> None:
 
 
 def test_prepare_warns_of_databases_on_both_sides(place: Path) -> None:
-    run = prepared(place, 'data.evaluate=["train.json"]')
+    run = prepared(place, 'data.evaluate=["train.json"]', 'data.accept_leaks=["question:gas_company"]')
     assert isinstance(run.reporter, Heard)
     assert any("both trained on and evaluated (gas_company)" in text for text in run.reporter.said)
+    assert run.folder.facts("prepare")["leaks accepted"] == "question:gas_company (5)"
+
+
+def test_prepare_refuses_leaks_and_lists_them(place: Path) -> None:
+    with pytest.raises(DataError, match=r'found 5 leaks(.|\n)*accept_leaks = \["question:gas_company"\]'):
+        prepared(place, 'data.evaluate=["train.json"]')
+    folder = place.parent / "runs" / "r"
+    listed = json.loads((folder / "cleaning.json").read_text(encoding="utf-8"))["leaks"]
+    assert {leak["name"] for leak in listed} == {"question:gas_company"}
+    assert [leak["evaluate"] for leak in listed] == [f"train.json#{number}" for number in range(5)]
+    assert not (folder / "questions.jsonl").exists()
+
+
+def test_prepare_knows_a_database_under_another_name(place: Path) -> None:
+    folder = place.parent / "database" / "gas_firm"
+    shutil.copytree(folder.with_name("gas_company"), folder)
+    (folder / "gas_company.sqlite").rename(folder / "gas_firm.sqlite")
+    add(place, "evaluate", {"db_id": "gas_firm", "question": "Which?", "query": "SELECT company_id FROM company"})
+    with pytest.raises(DataError, match=r"schema:gas_firm: gas_firm has the schema of gas_company"):
+        prepared(place)
+    assert len(prepared(place, 'data.accept_leaks=["schema:*"]').questions("evaluate")) == 6
+
+
+def test_prepare_leaves_repeats_out_of_training_only(place: Path) -> None:
+    for part in ("train", "evaluate"):
+        first = json.loads((place.parent / f"{part}.json").read_text(encoding="utf-8"))[0]
+        add(place, part, first | {"question": first["question"].upper()})
+    run = prepared(place)
+    assert (len(run.questions("train")), len(run.questions("evaluate"))) == (5, 6)
+    (dropped,) = json.loads((run.folder.path / "dropped.json").read_text(encoding="utf-8"))
+    assert dropped["where"] == "train.json#5"
+    assert dropped["reason"].startswith("repeated question: train.json#0")
+    (pair,) = json.loads((run.folder.path / "cleaning.json").read_text(encoding="utf-8"))["similar questions"]
+    assert (pair["part"], pair["likeness"], pair["same SQL"]) == ("evaluate", 1.0, True)
+    assert pair["where"] == ["evaluate.json#0", "evaluate.json#5"]
+    facts = run.folder.facts("prepare")
+    assert (facts["similar questions"], facts["dropped"]) == ("1", 1)
 
 
 def test_a_part_drawn_by_the_seed(place: Path) -> None:
@@ -218,6 +256,15 @@ def test_the_distinct_setting_is_said_in_the_report(place: Path, tiny_model: Pat
     questions = run.questions("evaluate")
     right = answer(questions, *(question.golds[0] for question in questions))
     assert any("DISTINCT kept" in note for note in scored(run, right, right)["notes"])
+
+
+def test_accepted_leaks_are_said_in_the_report(place: Path, tiny_model: Path) -> None:
+    run = prepared(place, 'data.evaluate=["train.json"]', 'data.accept_leaks=["question:*"]')
+    questions = run.questions("evaluate")
+    right = answer(questions, *(question.golds[0] for question in questions))
+    report = scored(run, right, right)
+    assert any("the recipe accepts it: question:gas_company (5)" in note for note in report["notes"])
+    assert report["facts"]["Data: built like a training gold"] == "5 of 5"
 
 
 def test_only_exact_match_without_tables_is_an_error(place: Path, tiny_model: Path) -> None:

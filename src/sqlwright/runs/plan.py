@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlwright.datasets import READERS, split_by_database
 from sqlwright.datasets.dataset import Dataset
+from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.models.gguf_file import GgufHeader
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import TARGETS, build_prompts, pieces
@@ -185,7 +186,7 @@ def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
     def read(names: Sequence[str]) -> Dataset:
         return reader([run.resolve(name) for name in names], root) if names else Dataset((), {}, (), None)
 
-    train, evaluate = read(data.train), read(data.evaluate)
+    train, evaluate = drop_repeats(read(data.train)), read(data.evaluate)
     learned: Sequence[Question] = draw_questions(train.questions, data.max_train, seed)
     held_out: Sequence[Question] = ()
     if learned and data.validation_databases:

@@ -196,6 +196,8 @@ def _notes(run: Run, executor: Executor) -> list[str]:
     facts = run.folder.facts("prepare")
     if facts.get("dropped"):
         notes.append(f"{facts['dropped']} questions were left out while preparing; dropped.json says which and why.")
+    if facts.get("leaks accepted"):
+        notes.append(f"Training had part of what is asked here, and the recipe accepts it: {facts['leaks accepted']}.")
     if not facts.get("tables") and "em" in run.recipe.evaluate.metrics:
         notes.append("EM was not computed: it needs Spider's tables.json (data.tables).")
     name, table, rows = _STAND_IN

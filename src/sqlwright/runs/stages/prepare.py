@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.databases import Executor, Limits
-from sqlwright.datasets import READERS, Dataset, find_root, split_by_database
+from sqlwright.datasets import READERS, Dataset, Dropped, find_root, split_by_database
+from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.datasets.golds import check_golds, with_category, with_hardness
 from sqlwright.datasets.locate import SUFFIXES
 from sqlwright.datasets.wikisql import companions
 from sqlwright.errors import DataError
 from sqlwright.records import Question, write_records
+from sqlwright.runs.cleaning import check_parts
 from sqlwright.runs.folder import hash_path, hash_values, write_text
 from sqlwright.runs.run import Run
 
@@ -42,7 +44,11 @@ def inputs(run: Run) -> dict[str, str]:
 
 
 def execute(run: Run, _going_on: bool) -> dict[str, Any]:
-    """Write the questions of each part and `databases.json`; return counts and what was left out."""
+    """Write the questions of each part, `databases.json`, `dropped.json` and `cleaning.json`; return counts.
+
+    Raises:
+        DataError: a part without usable questions, or a leak between the parts that the recipe doesn't accept.
+    """
     data, folder = run.recipe.data, run.folder
     train = _read(run, "train", data.train)
     evaluate = _read(run, "evaluate", data.evaluate)
@@ -58,18 +64,14 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
             f"Note: {len(overlap)} databases are both trained on and evaluated ({', '.join(overlap[:5])}): "
             "the score says nothing about databases the model has not seen."
         )
+    dropped = _write_dropped(run, [*train.dropped, *evaluate.dropped])
+    cleaned = check_parts(run, [*learned, *held_out], asked, databases)
     for part, questions in (("train", learned), ("validation", held_out), ("evaluate", asked)):
         write_records(run.part(part), questions)
     write_text(
         folder.path / "databases.json", json.dumps({name: str(path) for name, path in databases.items()}, indent=1)
     )
     _link_databases(folder.path / "databases", databases)
-    dropped = [*train.dropped, *evaluate.dropped]
-    write_text(folder.path / "dropped.json", json.dumps([dataclasses.asdict(item) for item in dropped], indent=1))
-    for item in dropped[:20]:
-        run.reporter.say(f"{item.where}: left out: {item.reason}")
-    if len(dropped) > 20:
-        run.reporter.say(f"… and {len(dropped) - 20} more, listed in {folder.path / 'dropped.json'}")
     tables = run.resolve(data.tables) if data.tables else evaluate.tables
     return {
         "train": len(learned),
@@ -77,10 +79,22 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         "evaluate": len(asked),
         "train databases": len({q.database for q in learned} - {""}),
         "evaluate databases": len({q.database for q in asked} - {""}),
-        "dropped": len(dropped),
+        "dropped": dropped,
+        **cleaned,
         "tables": str(tables or ""),
         "databases": folder.manifest["stages"]["prepare"]["inputs"]["databases"],
     }
+
+
+def _write_dropped(run: Run, dropped: Sequence[Dropped]) -> int:
+    """Write `dropped.json`, say the first twenty, and return how many there are."""
+    file = run.folder.path / "dropped.json"
+    write_text(file, json.dumps([dataclasses.asdict(item) for item in dropped], indent=1))
+    for item in dropped[:20]:
+        run.reporter.say(f"{item.where}: left out: {item.reason}")
+    if len(dropped) > 20:
+        run.reporter.say(f"… and {len(dropped) - 20} more, listed in {file}")
+    return len(dropped)
 
 
 def outputs(run: Run) -> list[Path]:
@@ -99,6 +113,8 @@ def _read(run: Run, part: str, names: Sequence[str]) -> Dataset:
         dataset = check_golds(
             dataset, executor, lambda done, total: run.reporter.progress(f"{part} golds", done, total)
         )
+    if part == "train":  # an evaluation file is a given measure and stays as it is
+        dataset = drop_repeats(dataset)
     dataset = with_category(with_hardness(dataset))
     run.reporter.say(f"{part}: {dataset.summary()}")
     if not dataset.questions:
