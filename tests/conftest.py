@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers import Server, postgres_server
+from servers import Server, mariadb_server, postgres_server
 
 # Threads that spin while they wait make everything here ten times slower; OpenMP reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -67,6 +67,13 @@ def sample_databases() -> Path:
 def postgres() -> Iterator[Server]:
     """Return a private PostgreSQL server; skip where PostgreSQL or psycopg is absent."""
     with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """Return a private MariaDB server; skip where MariaDB or PyMySQL is absent."""
+    with mariadb_server() as server:
         yield server
 
 

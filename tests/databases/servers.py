@@ -71,6 +71,50 @@ def make_postgres_database(server: Server, name: str, script: str) -> str:
     return server.url(name)
 
 
+@contextmanager
+def mariadb_server() -> Iterator[Server]:
+    """Start MariaDB from the system's packages, with a user `admin` who may all and one `reader`."""
+    pymysql = pytest.importorskip("pymysql", reason="needs PyMySQL: pip install '.[servers]'")
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    program, installer = (shutil.which(name, path=path) for name in ("mariadbd", "mariadb-install-db"))
+    if program is None or installer is None:
+        pytest.skip("needs MariaDB: apt-get install mariadb-server")
+    port = free_port()
+
+    def connect(database: str, user: str = ADMIN) -> Any:
+        options = {"charset": "utf8mb4", "autocommit": True, "client_flag": pymysql.constants.CLIENT.MULTI_STATEMENTS}
+        return pymysql.connect(host="127.0.0.1", port=port, user=user, database=database or None, **options)
+
+    with private_folder("mysql") as (folder, account):
+        data = f"--datadir={folder / 'data'}"
+        made = [installer, "--no-defaults", data, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run(made, check=True, capture_output=True, timeout=120, **account)
+        # Texts are equal here when their characters are, as in the other engines.
+        settings = [
+            "--character-set-server=utf8mb4",
+            "--collation-server=utf8mb4_nopad_bin",
+            f"--socket={folder}/socket",
+        ]
+        command = [program, "--no-defaults", data, f"--port={port}", "--bind-address=127.0.0.1", *settings]
+        with running(command, account, lambda: connect("", "root").close(), signal.SIGTERM):
+            with connect("", "root") as connection, connection.cursor() as cursor:
+                cursor.execute(
+                    f"CREATE USER {ADMIN}; CREATE USER {READER}; GRANT ALL ON *.* TO {ADMIN} WITH GRANT OPTION"
+                )
+            yield Server("mysql", port, connect)
+
+
+def make_mariadb_database(server: Server, name: str, script: str) -> str:
+    """Make a database by an SQL script, and return its URL for the user who reads, and may do what he likes in it."""
+    with server.connect("") as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name}; GRANT ALL ON {name}.* TO {READER}")
+    with server.connect(name) as connection, connection.cursor() as cursor:
+        cursor.execute(script)
+        while cursor.nextset():
+            pass
+    return server.url(name)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -80,7 +124,8 @@ def free_port() -> int:
 @contextmanager
 def private_folder(user: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield a folder that is thrown away, and for subprocess who works in it: servers refuse to run as root."""
-    folder = Path(tempfile.mkdtemp(prefix="sqlwright-server-"))
+    memory = Path("/dev/shm")  # a new server flushes files hundreds of times
+    folder = Path(tempfile.mkdtemp(prefix="sqlwright-server-", dir=memory if memory.is_dir() else None))
     account: dict[str, Any] = {"cwd": folder}
     if os.geteuid() == 0:
         names = {entry.pw_name for entry in pwd.getpwall()}

@@ -80,7 +80,7 @@ def make(folder: Path, kind: str) -> str:
         content = bytearray(CHINOOK.read_bytes())
         content[100:4096] = b"\xff" * 3996
         path.write_bytes(content)
-    return "postgresql://reader@localhost/shop" if kind == "URL" else str(path)
+    return "postgresql://reader@localhost:1/shop" if kind == "URL" else str(path)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def ask(
 
     Args:
         question: The question, in quotes.
-        database: A SQLite file, or the URL of a database.
+        database: A SQLite or DuckDB file, or a URL such as postgresql://reader@localhost/shop.
         model: A model of `sqlwright models list`, or the path of a GGUF file.
         adapter: A run folder or a GGUF adapter that fine-tunes the model.
         correct: Store the SQL that would have been right, as data to train on; without SQL it is asked for.

@@ -19,17 +19,29 @@ _PASSWORD = re.compile(r"(//[^/@]*?):[^/@]*@")
 
 
 class Engine(NamedTuple):
-    """`name` is the module that a worker runs; it needs the package `package`, which the extra `extra` brings."""
+    """`name` is the module that a worker runs; it needs `package`, which the extra `extra` brings."""
 
     name: str
-    package: str
-    extra: str
+    title: str
+    package: str = ""
+    extra: str = ""
 
 
-POSTGRES = Engine("postgres", "psycopg", "servers")
+SQLITE = Engine("sqlite", "SQLite")
+POSTGRES = Engine("postgres", "PostgreSQL", "psycopg", "servers")
+MYSQL = Engine("mysql", "MySQL", "pymysql", "servers")
+DUCKDB = Engine("duckdb", "DuckDB", "duckdb", "duckdb")
 
-ENGINES: dict[str, Engine] = {"postgresql": POSTGRES, "postgres": POSTGRES}
-"""Engines by the scheme of a URL; what has no scheme is the path of a SQLite file."""
+ENGINES: dict[str, Engine] = {
+    "postgresql": POSTGRES,
+    "postgres": POSTGRES,
+    "mysql": MYSQL,
+    "mariadb": MYSQL,
+    "duckdb": DUCKDB,
+}
+"""Engines by the scheme of a URL; what has no scheme is a file: DuckDB's if it ends so, else SQLite's."""
+
+_DUCKDB_ENDING = ".duckdb"
 
 
 def is_url(database: Path | str) -> bool:
@@ -43,17 +55,25 @@ def address(database: Path | str) -> dict[str, Any]:
     Raises:
         DatabaseError: the URL's scheme is unknown, or its engine's client library isn't installed.
     """
+    text = str(database)
+    if "://" not in text and not text.endswith(_DUCKDB_ENDING):
+        return {"database": os.path.abspath(text)}  # noqa: PTH100 - Path.resolve asks the disk for every part
+    engine = engine_of(database)
+    if engine == DUCKDB:
+        text = os.path.abspath(text.removeprefix("duckdb://"))  # noqa: PTH100
+    return {"database": text, **_needs(engine)}
+
+
+def engine_of(database: Path | str) -> Engine:
+    """Return the engine of a database; raise `DatabaseError` where there is none for the URL's scheme."""
     if not is_url(database):
-        return {"database": os.path.abspath(database)}  # noqa: PTH100 - Path.resolve asks the disk for every part
-    return {"database": str(database), **_needs(engine_of(str(database)))}
-
-
-def engine_of(url: str) -> Engine:
-    """Return the engine of a URL; raise `DatabaseError` where there is none for its scheme."""
-    scheme = url.partition("://")[0].lower()
+        return DUCKDB if str(database).endswith(_DUCKDB_ENDING) else SQLITE
+    scheme = str(database).partition("://")[0].lower()
     if scheme not in ENGINES:
         known = ", ".join(f"{name}://" for name in ENGINES)
-        raise DatabaseError(f"{shown(url)}: expected a file, or a URL that begins with {known}; found {scheme}://.")
+        raise DatabaseError(
+            f"{shown(database)}: expected a file, or a URL that begins with {known}; found {scheme}://."
+        )
     return ENGINES[scheme]
 
 
@@ -61,7 +81,7 @@ def engine_of(url: str) -> Engine:
 def _needs(engine: Engine) -> dict[str, Any]:
     if util.find_spec(engine.package) is None:
         raise DatabaseError(
-            f"{engine.name} databases need the package {engine.package}, which is not installed. "
+            f"{engine.title} databases need the package {engine.package}, which is not installed. "
             f"Run: pip install '.[{engine.extra}]'"
         )
     folders = [folder for folder in sys.path if folder.endswith(("site-packages", "dist-packages"))]
@@ -75,7 +95,7 @@ def shown(database: Path | str) -> str:
 
 def database_name(database: Path | str) -> str:
     """Return the name of a database: the file's without its ending, or the last part of the URL's path."""
-    if not is_url(database):
+    if not is_url(database) or engine_of(database) == DUCKDB:
         return Path(database).stem
     return str(database).partition("?")[0].rstrip("/").rpartition("/")[2]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from psycopg import OperationalError, pq
 
-from sqlwright.databases.rows import failure, number, read
+from sqlwright.databases.rows import FailedError, number, read
 
 # Read-only transactions let these through, and rolling back doesn't undo them; or they run text as SQL, which would
 # hide such a name. They are looked for in the whole text, strings too: as words they mean nothing else.
@@ -67,14 +67,6 @@ _SEVERAL = "exec_parse_message"
 _PASSWORD = re.compile(r"(//[^/@]*?):[^/@]*@")
 
 
-class _FailedError(Exception):
-    """The query failed; holds the fields of the `Outcome`."""
-
-    def __init__(self, status: str, error_class: str, message: str) -> None:
-        super().__init__(message)
-        self.head = failure(status, error_class, message)
-
-
 def run(url: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
     """Return how one query ended, and its rows as lines of JSON (see `sqlite.run`).
 
@@ -89,11 +81,11 @@ def run(url: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], lis
     try:
         found = _REFUSED.search(sql)
         if found is not None:
-            raise _FailedError("refused", "refused", f"expected a query that only reads, found {found[0]}.")
+            raise FailedError("refused", "refused", f"expected a query that only reads, found {found[0]}.")
         connection = _connect(url, limits["seconds"])
         columns, pieces, truncated = _query(connection, sql, limits)
         head: dict[str, Any] = {"status": "ok", "columns": columns, "truncated": truncated}
-    except _FailedError as error:
+    except FailedError as error:
         head, pieces = error.head, []
     finally:
         if connection is not None:
@@ -115,16 +107,16 @@ def _connect(url: str, seconds: float) -> Any:
         connection = pq.PGconn.connect(b" ".join(words))
     except OperationalError as error:
         found = _PASSWORD.sub(r"\1@", str(error).strip())
-        raise _FailedError("error", "runtime_error", f"{name}: expected a PostgreSQL URL ({found}).") from None
+        raise FailedError("error", "runtime_error", f"{name}: expected a PostgreSQL URL ({found}).") from None
     if connection.status != pq.ConnStatus.OK:
         message = " ".join(connection.get_error_message().split())
-        raise _FailedError("error", "runtime_error", f"{name}: can't be reached as a PostgreSQL database ({message}).")
+        raise FailedError("error", "runtime_error", f"{name}: can't be reached as a PostgreSQL database ({message}).")
     result = connection.exec_(_SESSION.format(milliseconds=max(1, int(seconds * 1000))).encode())
     _require(result, connection)
     if connection.parameter_status(b"is_superuser") == b"on" or result.get_value(0, 0) != b"0":
         connection.finish()
         message = f"{name}: expected a role that can only read, found one that may change the server. {_ADVICE}"
-        raise _FailedError("refused", "refused", message)
+        raise FailedError("refused", "refused", message)
     return connection
 
 
@@ -173,11 +165,11 @@ def _refuse_other_statements(connection: Any, failed: Any, sql: str) -> None:
     elif place not in (_SEVERAL, "transformDeclareCursorStmt"):
         return
     if place == _SEVERAL:
-        raise _FailedError("refused", "refused", "expected one statement, found several.")
+        raise FailedError("refused", "refused", "expected one statement, found several.")
     words = re.sub(r"--[^\n]*|/\*.*?\*/|;", " ", sql, flags=re.DOTALL).split()
     if not words:
-        raise _FailedError("error", "unparsable", "expected a query, found no statement.")
-    raise _FailedError("refused", "refused", f"expected a query that only reads, found {words[0][:40].upper()}.")
+        raise FailedError("error", "unparsable", "expected a query, found no statement.")
+    raise FailedError("refused", "refused", f"expected a query that only reads, found {words[0][:40].upper()}.")
 
 
 def _cause(result: Any) -> tuple[str, str]:
@@ -188,7 +180,7 @@ def _cause(result: Any) -> tuple[str, str]:
 
 
 def _require(result: Any, connection: Any) -> None:
-    """Raise `_FailedError` unless the command went well."""
+    """Raise `FailedError` unless the command went well."""
     if result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         return
     state, _ = _cause(result)
@@ -196,7 +188,7 @@ def _require(result: Any, connection: Any) -> None:
     message = message or " ".join(connection.get_error_message().split())
     if not state and "memory" in message:  # said by libpq itself
         raise MemoryError
-    raise _FailedError(*_STATES.get(state, ("error", "runtime_error")), message)
+    raise FailedError(*_STATES.get(state, ("error", "runtime_error")), message)
 
 
 def _value(raw: bytes | None, kind: int) -> Any:

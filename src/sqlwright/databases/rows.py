@@ -64,9 +64,18 @@ def number(text: str) -> int | float | str:
     return text if math.isnan(value) else value
 
 
-def failure(status: str, error_class: str, message: str) -> dict[str, Any]:
-    """Return the fields of an `Outcome` without rows."""
-    return {"status": status, "columns": [], "truncated": False, "error_class": error_class, "message": message}
+class FailedError(Exception):
+    """The query failed; `head` has the fields of its `Outcome`, without rows."""
+
+    def __init__(self, status: str, error_class: str, message: str) -> None:
+        super().__init__(message)
+        self.head: dict[str, Any] = {
+            "status": status,
+            "columns": [],
+            "truncated": False,
+            "error_class": error_class,
+            "message": message,
+        }
 
 
 def _blob(value: Any) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 Everything is asked through the executor, as any other query: a file may be as hostile as SQL.
 
-Not covered here: check constraints and indexes (they stand in `create_sql`), engines other than SQLite.
+Other engines than SQLite are asked by `server_schema`.
+
+Not covered here: check constraints and indexes (they stand in `create_sql`).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlwright.databases.engines import SQLITE, engine_of
 from sqlwright.databases.executor import Executor
 from sqlwright.databases.outcome import Limits
 from sqlwright.errors import DatabaseError
@@ -63,23 +66,31 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A database: `name` is the file's name without ending; tables and views in the order they were made."""
+    """A database: `name` is the file's name without ending; tables and views in the order they were made.
+
+    `path` is the file or the URL without its password; `engine` is the name that people know the engine by.
+    """
 
     name: str
     path: str
     tables: tuple[Table, ...]
     views: tuple[Table, ...] = ()
+    engine: str = "SQLite"
 
 
 def describe(database: Path | str, samples: int = 2, *, executor: Executor | None = None) -> Schema:
-    """Return the schema of a SQLite file, with up to `samples` sample values per text or date column.
+    """Return the schema of a file or URL, with up to `samples` sample values per text or date column.
 
     Names in foreign keys are spelt as the tables and columns they refer to. SQLite's internal tables and the
     storage tables of virtual ones are left out. Without an `executor`, one for this process is kept.
 
     Raises:
-        DatabaseError: the file is missing, is no SQLite database, or is damaged.
+        DatabaseError: the file is missing, is no SQLite database, or is damaged; the server can't be reached.
     """
+    if engine_of(database) != SQLITE:
+        from sqlwright.databases.server_schema import describe_server
+
+        return describe_server(database, samples, executor or _own_executor())
     reader = _Reader(executor or _own_executor(), os.path.abspath(database))  # noqa: PTH100 - links stay
     tables = [replace(table, **_size_and_samples(reader, table, samples)) for table in reader.tables("table")]
     by_name = {table.name.lower(): table for table in tables}
@@ -190,7 +201,7 @@ class _Reader:
 def _size_and_samples(reader: _Reader, table: Table, count: int) -> dict[str, Any]:
     """Return the fields `rows` and `columns` of a table, filled by reading it."""
     source = _quoted(table.name)
-    wanted = [column for column in table.columns if count > 0 and _is_sampled(column.type)]
+    wanted = [column for column in table.columns if count > 0 and is_sampled(column.type)]
     cuts = [_cut(_quoted(column.name)) for column in wanted]
     counted = f"(SELECT count(*) FROM (SELECT 1 FROM {source} LIMIT {COUNTED_ROWS + 1}))"
     scanned = SCANNED_ROWS if wanted else 1
@@ -200,7 +211,7 @@ def _size_and_samples(reader: _Reader, table: Table, count: int) -> dict[str, An
         if "no such module" not in str(error):
             raise
         return {"rows": None}  # a virtual table of an extension: there, but can't be read from here
-    found = {column.name: _first_texts((row[i] for row in rows), count) for i, column in enumerate(wanted, 1)}
+    found = {column.name: first_texts((row[i] for row in rows), count) for i, column in enumerate(wanted, 1)}
     size = rows[0][0] if rows else 0
     columns = tuple(replace(column, samples=found.get(column.name, ())) for column in table.columns)
     return {"rows": size if size <= COUNTED_ROWS else None, "columns": columns}
@@ -210,7 +221,7 @@ def _cut(name: str) -> str:
     return f"CASE typeof({name}) WHEN 'text' THEN substr({name}, 1, {SAMPLE_LENGTH + 1}) END"
 
 
-def _first_texts(values: Iterator[object], count: int) -> tuple[str, ...]:
+def first_texts(values: Iterator[object], count: int) -> tuple[str, ...]:
     """Return the first `count` distinct texts, each on one line and cut visibly."""
     texts: dict[str, None] = {}
     for value in values:
@@ -222,7 +233,8 @@ def _first_texts(values: Iterator[object], count: int) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _is_sampled(declared: str) -> bool:
+def is_sampled(declared: str) -> bool:
+    """Return whether values of a declared type say something that a column's name doesn't."""
     return not declared or any(part in declared.upper() for part in _SAMPLED_TYPES)
 
 

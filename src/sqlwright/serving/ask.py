@@ -50,7 +50,7 @@ def ask(
     runs: Path = Path("runs"),
     say: Callable[[str], None] = lambda _: None,
 ) -> Answered:
-    """Return the answer to `question` about the SQLite file `database`.
+    """Return the answer to `question` about `database`, a file or a URL.
 
     `model` is a catalogue name or a GGUF file; `adapter` the folder of an adapter or of a finished run, or `none`.
     Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`.
@@ -82,7 +82,8 @@ def ask(
         text = schema_text(schema, fmt.style, fmt.max_schema_tokens, engine.count_tokens)
         if text.omitted:
             say(f"The schema is too long for the model; not shown to it: {', '.join(text.omitted)}")
-        prefix, suffix = fmt.chat.split(fmt.style.instruction, text.text + "\n\n", fmt.style.ask(question, ""))
+        instruction = fmt.style.instruction.replace("SQLite", schema.engine)
+        prefix, suffix = fmt.chat.split(instruction, text.text + "\n\n", fmt.style.ask(question, ""))
         answer = engine.answer(prefix, [suffix], MAX_TOKENS)[0]
     sql = extract_sql(answer.text)
     with Executor(workers=1, limits=Limits(rows=SHOWN_ROWS)) as executor:
@@ -102,11 +103,6 @@ def ask(
 
 def _schema(database: str, samples: int) -> Schema:
     """Return the schema of the database; raise `DatabaseError` where there is nothing to ask."""
-    if "://" in database:
-        raise DatabaseError(
-            f"{database}: expected the path of a SQLite file; other engines can't be asked yet. "
-            "Export the tables to SQLite first."
-        )
     schema = describe(database, samples)
     if not any(table.columns for table in schema.tables):
         raise DatabaseError(f"{database}: expected a database with tables, found none in it.")
