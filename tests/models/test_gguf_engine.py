@@ -72,6 +72,18 @@ def test_the_order_of_answers_is_that_of_the_suffixes(engine: GgufEngine) -> Non
     assert len({answer.text for answer in there}) > 1
 
 
+def test_answers_are_drawn_by_the_seed(engine: GgufEngine) -> None:
+    def draw(temperature: float, seed: int) -> str:
+        return engine.answer(PREFIX, SUFFIXES[:1], 12, temperature=temperature, seed=seed)[0].text
+
+    greedy = engine.answer(PREFIX, SUFFIXES[:1], 12)[0].text
+    assert draw(0.0, 7) == greedy
+    drawn = [draw(1.5, seed) for seed in (1, 2, 3)]
+    assert len({*drawn, greedy}) > 2
+    assert draw(1.5, 2) == drawn[1]
+    assert "(" not in engine.answer(PREFIX, SUFFIXES[:1], 12, stop=("(",))[0].text
+
+
 def test_an_answer_counts_what_it_decoded(engine: GgufEngine) -> None:
     for answer in engine.answer(PREFIX, SUFFIXES, 16):
         assert 0 < len(answer.tokens) <= 16

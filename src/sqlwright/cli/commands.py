@@ -28,6 +28,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("evaluate", "RECIPE.toml", "Only score the predictions.", "run:evaluate"),
         Command("export", "RECIPE.toml", "Only write the adapter as GGUF.", "run:export"),
     ),
+    "Make data": (
+        Command(
+            "self-instruct",
+            "sql | python --out DIR",
+            "Let a model set problems, and keep the solutions that pass.",
+            "self_instruct:self_instruct",
+        ),
+    ),
     "Fine-tune elsewhere": (
         Command("hosted", "export | check | costs | upload | start ...", "At a hosted service.", "hosted:app"),
     ),

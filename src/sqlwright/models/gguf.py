@@ -91,8 +91,20 @@ class GgufEngine:
         """Return the number of tokens of `text`, special tokens such as `<|im_end|>` counted as one."""
         return len(self._tokens(text))
 
-    def answer(self, prefix: str, suffixes: Sequence[str], max_tokens: int) -> list[Answer]:
-        """Return the greedy answers to `prefix` + suffix, in order; at most `parallel` suffixes."""
+    def answer(
+        self,
+        prefix: str,
+        suffixes: Sequence[str],
+        max_tokens: int,
+        *,
+        temperature: float = 0.0,
+        seed: int = 0,
+        stop: Sequence[str] = STOP,
+    ) -> list[Answer]:
+        """Return the answers to `prefix` + suffix, in order; at most `parallel` suffixes.
+
+        They are greedy, or drawn at a `temperature` above 0 by the `seed`: equal suffixes of one call are drawn alike.
+        """
         if not suffixes:
             return []
         if len(suffixes) > self.parallel:
@@ -107,10 +119,10 @@ class GgufEngine:
                 # Prefix and suffix are tokenised apart, as in training: "\n\n" before a word is one token or two.
                 "prompt": [[*self._prefix_tokens, *pieces(suffix)] for suffix in suffixes],
                 "n_predict": max_tokens,
-                "temperature": 0,
-                "seed": 0,
+                "temperature": temperature,
+                "seed": seed,
                 "n_probs": 1,
-                "stop": list(STOP),
+                "stop": list(stop),
                 "cache_prompt": True,
                 "return_tokens": True,
             },
