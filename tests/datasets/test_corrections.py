@@ -17,6 +17,7 @@ import pytest
 
 from sqlwright.databases import Executor
 from sqlwright.datasets import add_correction, check_golds, read_jsonl
+from sqlwright.datasets.corrections import database_reference
 from sqlwright.errors import DatabaseError, DataError
 
 CHINOOK = Path(str(resources.files("sqlwright"))) / "data" / "chinook" / "chinook.sqlite"
@@ -122,6 +123,13 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_whole_lines(tmp_path
     assert "the correction can't be stored" in done.stderr
     assert [line["id"] for line in lines_of(path)] == [line.split()[0] for line in done.stdout.splitlines()]
     assert 700 < path.stat().st_size <= 1000
+
+
+def test_no_password_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert database_reference("postgresql://ann:secret@localhost/shop") == "postgresql://ann@localhost/shop"
+    assert database_reference("duckdb://shop.duckdb") == str(tmp_path / "shop.duckdb")
+    assert database_reference("shop.sqlite") == str(tmp_path / "shop.sqlite")
 
 
 @pytest.mark.parametrize("left", ['{"id": "torn", "question": "How ma', '{"id": "whole", "question": "Who?"}'])

@@ -4,8 +4,8 @@ A line holds `id`, `database`, `question`, `sql` (the corrected query) and `wron
 reader of questions ignores it). Lines are only ever appended: under a lock, in one write, synced before the call
 returns. So a correction that was acknowledged is there, once, however many processes write and however they end.
 
-Not covered: file systems whose locks don't reach other machines; taking a correction back (edit the file: one line
-is one correction).
+Not covered: `prepare` reads corrections of database files, not yet those of servers; file systems whose locks don't
+reach other machines; taking a correction back (edit the file: one line is one correction).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlwright.databases import Executor
+from sqlwright.databases.engines import DUCKDB, engine_of, is_url, shown
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.records import stable_id
 
@@ -31,7 +32,8 @@ CORRECTIONS = Path("corrections.jsonl")
 class Correction:
     """A stored correction; `added` is False if the very same one was there already.
 
-    `database` is the absolute path of the file (or the URL), `wrong` the SQL that was corrected, `sql` the right one.
+    `database` is the absolute path of the file (or the URL without its password), `wrong` the SQL that was corrected,
+    `sql` the right one.
     """
 
     id: str
@@ -72,9 +74,9 @@ def add_correction(
             raise DataError(f"Expected the {name} of a correction, found an empty text.")
     if sql == wrong.rstrip(";").rstrip():
         raise DataError("Expected SQL that differs from what the model wrote, found the same. Nothing was stored.")
-    reference = str(database) if "://" in str(database) else str(Path(database).resolve())
+    reference = database_reference(database)
     with contextlib.nullcontext(executor) if executor else Executor(workers=1) as runner:
-        outcome = runner.run(reference, sql)
+        outcome = runner.run(database, sql)
     if not outcome.ok:
         raise DatabaseError(f"The corrected SQL doesn't run: {outcome.message.rstrip('.')}. Nothing was stored.")
     try:
@@ -84,6 +86,13 @@ def add_correction(
     except UnicodeEncodeError:
         raise DataError("Expected text in UTF-8, found other bytes in the question or the SQL.") from None
     return Correction(identity, reference, question, sql, wrong, path, _append(path, identity, line))
+
+
+def database_reference(database: Path | str) -> str:
+    """Return what a correction calls its database: the absolute path of a file, or the URL without its password."""
+    if is_url(database) and engine_of(database) != DUCKDB:
+        return shown(database)
+    return str(Path(str(database).removeprefix("duckdb://")).resolve())
 
 
 def _append(path: Path, identity: str, line: bytes) -> bool:
