@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sqlwright.errors import RecipeError
 
-StyleName = Literal["compact", "ddl", "prose"]
+StyleName = Literal["compact", "ddl", "prose", "sqlcoder", "m-schema", "create-table-context"]
 FormatName = Literal[
     "spider",
     "jsonl",
@@ -95,14 +95,22 @@ class PromptSettings(_Section):
 
     style: StyleName = Field(
         "compact",
-        description="`compact` (short DDL with keys and sample values), `ddl` (plain CREATE TABLE), `prose`.",
+        description="`compact` (short DDL with keys and sample values), `ddl` (plain CREATE TABLE), `prose`, "
+        "`sqlcoder`, `m-schema` (XiYan-SQL's), `create-table-context`.",
     )
     sample_values: Annotated[int, Field(ge=0, le=10)] = Field(
-        2, description="Sample values shown per text column (style `compact`)."
+        2, description="Sample values shown per text column (styles `compact` and `m-schema`)."
     )
     max_schema_tokens: Annotated[int, Field(ge=64)] = Field(
         2048,
-        description="Longest schema in tokens; a longer one is cut by whole tables, and the cut is named.",
+        description="Longest schema in tokens; of a longer one each question gets the tables that it is about, and "
+        "the cut is named.",
+    )
+    few_shot: Annotated[int, Field(ge=0, le=10)] = Field(
+        0, description="Solved training questions like the one asked, shown before it; 0 shows none."
+    )
+    matched_values: Annotated[int, Field(ge=0, le=20)] = Field(
+        0, description="Values of the data that a question names, shown behind it, at most so many; 0 looks for none."
     )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sqlwright.errors import ModelError
-from sqlwright.models.adapter import newest_adapter, read_adapter, write_prompt_settings
+from sqlwright.models.adapter import newest_adapter, read_adapter, write_prompt_settings, write_shots
+from sqlwright.prompts import Shot
 
 SETTINGS = {"style": "compact", "sample_values": 2, "max_schema_tokens": 1024}
 WRONG = {**SETTINGS, "style": "odd", "base": "b", "base_sha256": "c"}
@@ -32,6 +33,19 @@ def test_settings_come_back(tmp_path: Path, tiny_model: Path) -> None:
     fmt = adapter.prompt_format(tiny_model)
     assert (fmt.style.name, fmt.sample_values, fmt.max_schema_tokens) == ("compact", 2, 1024)
     assert fmt.chat.eos == "<|im_end|>"
+    assert (fmt.few_shot, fmt.matched_values, adapter.shots()) == (0, 0, []), "as before there were such settings"
+
+
+def test_solved_questions_go_along(tmp_path: Path, tiny_model: Path) -> None:
+    folder = make(tmp_path / "adapter")
+    write_prompt_settings(folder, {**SETTINGS, "few_shot": 3, "matched_values": 2}, "tiny", "abc")
+    fmt = read_adapter(folder).prompt_format(tiny_model)
+    assert (fmt.few_shot, fmt.matched_values) == (3, 2)
+    with pytest.raises(ModelError, match=r"shots\.jsonl: expected the solved questions"):
+        read_adapter(folder).shots()
+    shots = [Shot("1", "farm", "How many?", "SELECT 1", "how many")]
+    write_shots(folder, shots)
+    assert read_adapter(folder).shots() == shots
 
 
 @pytest.mark.parametrize("missing", ["adapter.gguf", "prompt.json"])

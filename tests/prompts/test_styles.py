@@ -31,9 +31,16 @@ def test_style_as_in_its_fixture(library: Path, name: str) -> None:
 @pytest.mark.parametrize("name", STYLES)
 def test_a_question_without_evidence_says_nothing_of_it(name: str) -> None:
     style = STYLES[name]
-    assert style.ask("Who?", " \n").count("\n") == 0
-    assert style.ask("Who?", "").endswith("Who?")
+    assert style.ask("Who?", " \n") == style.ask("Who?", "")
+    assert style.ask("Who?", "").count("Who?") == 1
     assert "7 = Sunday" in style.ask("Who?", "7 = Sunday")
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_values_stand_behind_the_question(name: str) -> None:
+    asked = STYLES[name].ask("Who\n?", "a hint", ["singer.Country = 'France'", "city.Name = 'Nice'"])
+    assert "singer.Country = 'France'; city.Name = 'Nice'" in asked
+    assert asked.index("Who ?") < asked.index("France")
 
 
 @pytest.mark.parametrize("name", ["compact", "ddl"])

@@ -311,3 +311,32 @@ def test_training_without_questions_left(place: Path, tiny_model: Path) -> None:
     write_records(run.part("train"), [])
     with pytest.raises(DataError, match="none left after the validation databases"):
         train.execute(run, False)
+
+
+def test_prompts_with_solved_questions_and_values_from_the_runs_own_data(place: Path, tiny_model: Path) -> None:
+    settings = ("prompt.few_shot=2", "prompt.matched_values=3")
+    run = prepared(place, *settings)
+    learned = {question.id for question in run.questions("train")}
+    assert {shot.id for shot in run.shots} == learned, "training questions only"
+    plain = prepared(place, "name=plain")
+    assert set(predict.inputs(run)) - set(predict.inputs(plain)) == {
+        "prompt.few_shot",
+        "prompt.matched_values",
+        "train questions",
+    }, "a run without them stays up to date as it was"
+    before = predict.inputs(run)
+    add(place, "train", {"db_id": "gas_company", "question": "How many?", "query": "SELECT count(*) FROM company"})
+    again = prepared(place, *settings)
+    assert {key for key, value in predict.inputs(again).items() if before[key] != value} == {"train questions"}
+
+
+def test_solved_questions_need_training_questions(place: Path, tiny_model: Path) -> None:
+    run = prepared(place, "prompt.few_shot=2", "data.train=[]")
+    with pytest.raises(DataError, match=r"prompt\.few_shot: expected training questions"):
+        _ = run.shots
+
+
+def test_changed_notes_of_a_database_redo_what_reads_it(place: Path) -> None:
+    run = prepared(place)
+    (place.parent / "database" / "farm" / "farm.sqlwright.yaml").write_text("glossary: {a: b}", encoding="utf-8")
+    assert any(text.startswith("databases changed") for text in run.folder.changed("prepare", prepare.inputs(run)))

@@ -39,7 +39,10 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Fine-tune elsewhere": (
         Command("hosted", "export | check | costs | upload | start ...", "At a hosted service.", "hosted:app"),
     ),
-    "Use it": (Command("ask", '"QUESTION" --database FILE', "Answer a question from a database.", "ask:ask"),),
+    "Use it": (
+        Command("ask", '"QUESTION" --database FILE', "Answer a question from a database.", "ask:ask"),
+        Command("describe", "DATABASE", "Write first notes for a database, from its data.", "describe:describe"),
+    ),
     "Score any system": (
         Command(
             "score", "--benchmark NAME --gold FILE --predictions FILE", "Score a file of predictions.", "score:score"

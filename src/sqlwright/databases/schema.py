@@ -34,13 +34,17 @@ _SAMPLED_TYPES = ("CHAR", "TEXT", "CLOB", "STRING", "DATE", "TIME", "ENUM", "JSO
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: name, type as declared ("" if none), and sample values as text, in the order of the rows."""
+    """A column: name, type as declared ("" if none), and sample values as text, in the order of the rows.
+
+    `description` comes from the notes beside the database (see `databases.notes`), as a table's does.
+    """
 
     name: str
     type: str
     not_null: bool = False
     primary_key: bool = False
     samples: tuple[str, ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     create_sql: str = ""
     rows: int | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Schema:
     """A database: `name` is the file's name without ending; tables and views in the order they were made.
 
     `path` is the file or the URL without its password; `engine` is the name that people know the engine by.
+    `instructions` and `glossary` (term, meaning) come from the notes beside the database (see `databases.notes`).
     """
 
     name: str
@@ -76,6 +82,8 @@ class Schema:
     tables: tuple[Table, ...]
     views: tuple[Table, ...] = ()
     engine: str = "SQLite"
+    instructions: tuple[str, ...] = ()
+    glossary: tuple[tuple[str, str], ...] = ()
 
 
 def describe(database: Path | str, samples: int = 2, *, executor: Executor | None = None) -> Schema:

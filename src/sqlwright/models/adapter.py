@@ -1,16 +1,22 @@
-"""An adapter's folder: PEFT's files, `adapter.gguf`, and `prompt.json` with all that its prompts depend on."""
+"""An adapter's folder: PEFT's files, `adapter.gguf`, and `prompt.json` with all that its prompts depend on.
+
+Prompts with solved questions need `shots.jsonl` beside it, the questions to choose from.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlwright.errors import ModelError
 from sqlwright.models.tokenizer import chat_template
-from sqlwright.prompts import STYLES, PromptFormat
+from sqlwright.prompts import STYLES, PromptFormat, Shot
+from sqlwright.records import read_records, write_records
+
+SHOTS = "shots.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +30,40 @@ class Adapter:
     style: str
     sample_values: int
     max_schema_tokens: int
+    few_shot: int = 0
+    matched_values: int = 0
 
     def prompt_format(self, model: Path) -> PromptFormat:
         """Return the prompt format it was trained with, for the base model's file."""
-        return PromptFormat(STYLES[self.style], self.sample_values, self.max_schema_tokens, chat_template(model))
+        return PromptFormat(
+            STYLES[self.style],
+            self.sample_values,
+            self.max_schema_tokens,
+            chat_template(model),
+            self.few_shot,
+            self.matched_values,
+        )
+
+    def shots(self) -> list[Shot]:
+        """Return the solved questions that its prompts choose from; raise `ModelError` where they are missing."""
+        if not self.few_shot:
+            return []
+        path = self.folder / SHOTS
+        if not path.is_file():
+            raise ModelError(f"{path}: expected the solved questions that this adapter's prompts show, found no file.")
+        return list(read_records(path, Shot))
 
 
 def write_prompt_settings(folder: Path, settings: Mapping[str, Any], base: str, base_hash: str) -> None:
     """Write `prompt.json` into an adapter's folder: the recipe's prompt settings, and the base they belong to."""
     values = {**settings, "base": base, "base_sha256": base_hash}
     (folder / "prompt.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def write_shots(folder: Path, shots: Sequence[Shot]) -> None:
+    """Write the solved questions that prompts choose from into an adapter's folder, if there are any."""
+    if shots:
+        write_records(folder / SHOTS, shots)
 
 
 def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
@@ -75,6 +105,8 @@ def read_adapter(path: Path) -> Adapter:
             str(values["style"]),
             int(values["sample_values"]),
             int(values["max_schema_tokens"]),
+            int(values.get("few_shot", 0)),
+            int(values.get("matched_values", 0)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{settings}: expected the prompt settings of an adapter, found {error!r}.") from None

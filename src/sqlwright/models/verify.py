@@ -40,9 +40,7 @@ class Verification:
 def models_folder() -> Path:
     """Return the folder of models: `$SQLWRIGHT_MODELS`, else `sqlwright/models` in the cache folder."""
     chosen = os.environ.get("SQLWRIGHT_MODELS")
-    if chosen:
-        return Path(chosen).expanduser()
-    return cache_folder() / "models"
+    return Path(chosen).expanduser() if chosen else cache_folder() / "models"
 
 
 def local_path(name: str, folder: Path | None = None) -> Path | None:

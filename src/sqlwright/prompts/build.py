@@ -1,63 +1,125 @@
-"""From questions to prompts: the schema of each database is written once and shared by all its questions."""
+"""From questions to prompts: the schema of each database is written once and shared by all its questions.
+
+What belongs to one question stands behind it: the solved questions that are like it, and the values of the data that
+it names. Only a schema over the budget is cut for each question anew (see `prompts.fit`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from sqlwright.databases import Schema, Table, describe
+from sqlwright.databases import Executor, Schema
+from sqlwright.databases.notes import describe_with_notes
 from sqlwright.prompts.chat import ChatTemplate
 from sqlwright.prompts.context import earlier_turns, task_prompt
+from sqlwright.prompts.fit import CountTokens, FittedSchema
+from sqlwright.prompts.shots import Shot, ShotIndex
 from sqlwright.prompts.style import Style
+from sqlwright.prompts.values import ValueIndex
 from sqlwright.records import Prompt, Question
 
-CountTokens = Callable[[str], int]
+Target = Callable[[str, Schema], str]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptFormat:
     """All that decides how a prompt is written. It is stored with an adapter and used wherever the adapter is.
 
-    `max_schema_tokens` bounds the schema's text; `sample_values` is per text column.
+    `max_schema_tokens` bounds the schema's text; `sample_values` is per text column; `few_shot` and `matched_values`
+    are how many solved questions and values of the data a question gets at most.
     """
 
     style: Style
     sample_values: int
     max_schema_tokens: int
     chat: ChatTemplate
+    few_shot: int = 0
+    matched_values: int = 0
+
+    @property
+    def own_tokens(self) -> int:
+        """Tokens of a prompt beside its schema: generous, they only size the cache."""
+        return 512 + 320 * self.few_shot + 48 * self.matched_values
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaText:
-    """A database as text, and the names of the tables and columns (`table.column`) that did not fit."""
+class PromptWriter:
+    """Writes prompts for one question after another; a context manager.
 
-    text: str
-    omitted: tuple[str, ...]
-
-
-def schema_text(schema: Schema, style: Style, max_tokens: int, count_tokens: CountTokens) -> SchemaText:
-    """Return the schema as text of at most `max_tokens` tokens.
-
-    Tables are kept whole, in their order, as long as they fit; if not even the first one does, its last columns go.
-    What is left out is named in `omitted` and, as a comment, in the text itself (the comment is beyond the budget).
+    `shots` are the solved questions to choose from, `cache` a folder for the indexes of values (without one they are
+    made anew each time).
     """
-    full = _joined(schema, list(schema.tables), style)
-    if count_tokens(full) <= max_tokens:
-        return SchemaText(full, ())
-    kept: list[Table] = []
-    omitted: list[str] = []
-    for table in schema.tables:
-        # The text is counted as a whole: what stands between and behind the tables belongs to it.
-        if count_tokens(_joined(schema, [*kept, table], style)) <= max_tokens:
-            kept.append(table)
-        else:
-            omitted.append(table.name)
-    if not kept and schema.tables:
-        first, lost = _narrowed(schema.tables[0], schema, style, max_tokens, count_tokens)
-        kept, omitted = [first], [*lost, *omitted[1:]]
-    named = ", ".join(omitted[:8]) + (f" and {len(omitted) - 8} more" if len(omitted) > 8 else "")
-    return SchemaText(f"{_joined(schema, kept, style)}\n-- not shown: {named}", tuple(omitted))
+
+    def __init__(
+        self, fmt: PromptFormat, count_tokens: CountTokens, *, shots: Sequence[Shot] = (), cache: Path | None = None
+    ) -> None:
+        self.fmt, self._cache = fmt, cache
+        self._count = lambda text: count_tokens(fmt.chat.guarded(text))
+        self._shots = ShotIndex(shots) if fmt.few_shot else None
+        self._schemas: dict[str, FittedSchema] = {}
+        self._values: dict[str, ValueIndex] = {}
+        self._stack = ExitStack()
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def write(self, question: Question, database: Path | str, target: Target | None = None) -> Prompt:
+        """Return the prompt of a question; `target` makes the text to learn from its first gold and the schema."""
+        fmt, style = self.fmt, self.fmt.style
+        if question.database not in self._schemas:
+            schema = describe_with_notes(database, fmt.sample_values)
+            self._schemas[question.database] = FittedSchema(schema, style, fmt.max_schema_tokens, self._count)
+        fitted = self._schemas[question.database]
+        values = self._matched(question, database, fitted.schema)
+        text = fitted.text(" ".join([question.text, question.evidence, *values]))
+        asked = earlier_turns(question.history) + style.ask(question.text, question.evidence, values)
+        own = self._solved(question, fitted.schema) + asked
+        instruction = style.instruction.replace("SQLite", fitted.schema.engine)
+        prefix, suffix = fmt.chat.split(instruction, text.text + "\n\n", own)
+        learned = target(question.golds[0], fitted.schema) if target and question.golds else ""
+        return Prompt(
+            id=question.id,
+            database=question.database,
+            prefix=prefix,
+            suffix=suffix,
+            target=fmt.chat.guarded(learned),
+            style=style.name,
+            omitted=text.omitted,
+        )
+
+    def _matched(self, question: Question, database: Path | str, schema: Schema) -> tuple[str, ...]:
+        """Return the values that the question or its evidence names, as text."""
+        if not self.fmt.matched_values or schema.engine != "SQLite":
+            return ()
+        if self._executor is None:
+            self._executor = self._stack.enter_context(Executor(workers=1))
+        if self._cache is None:
+            self._cache = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sqlwright-values-")))
+        if question.database not in self._values:
+            self._values[question.database] = ValueIndex(Path(database), schema, self._cache, self._executor)
+        asked = " ".join(filter(None, [question.text, question.evidence]))
+        found = self._values[question.database].find(asked, self.fmt.matched_values)
+        return tuple(dict.fromkeys(map(str, found)))
+
+    def _solved(self, question: Question, schema: Schema) -> str:
+        """Return the solved questions that are most like this one, as text."""
+        shots = self._shots.choose(question, schema, self.fmt.few_shot) if self._shots else []
+        if not shots:
+            return ""
+        style = self.fmt.style
+        solved = [f"{style.ask(shot.text, '')}{style.answer}{shot.sql}" for shot in shots]
+        return "\n\n".join(["Solved questions, some of them about other databases:", *solved, ""])
 
 
 def build_prompts(
@@ -65,74 +127,23 @@ def build_prompts(
     databases: Mapping[str, Path],
     fmt: PromptFormat,
     count_tokens: CountTokens,
-    target: Callable[[str, Schema], str] | None = None,
+    target: Target | None = None,
+    *,
+    shots: Sequence[Shot] = (),
+    cache: Path | None = None,
 ) -> list[Prompt]:
     """Return a prompt per question, in order; questions of one database share the very same prefix.
 
-    Earlier turns of a dialogue stand before the question. A question about no database shares its evidence, which
-    describes the task, in the place of a schema, and its text stays as it is.
-
-    `target` makes the text to learn from the first gold and the schema (see `prompts.target`); without it the prompts
-    have none (prediction).
+    The prefix is shared as long as the schema fits; one over the budget is cut for each question. Earlier turns of a
+    dialogue stand before the question. A question about no database shares its evidence, which describes the task, in
+    the place of a schema, and its text stays as it is. `target` makes the
+    text to learn from the first gold and the schema (see `prompts.target`); without it the prompts have none
+    (prediction). `shots` and `cache` are as for `PromptWriter`.
     """
-    shared: dict[str, SchemaText] = {}
-    schemas: dict[str, Schema] = {}
-    prompts = []
-    for question in questions:
-        if not question.database:
-            prompts.append(task_prompt(question, fmt, learned=target is not None))
-            continue
-        if question.database not in shared:
-            schema = schemas[question.database] = describe(databases[question.database], fmt.sample_values)
-            shared[question.database] = schema_text(
-                schema, fmt.style, fmt.max_schema_tokens, lambda text: count_tokens(fmt.chat.guarded(text))
-            )
-        text = shared[question.database]
-        prefix, suffix = fmt.chat.split(
-            fmt.style.instruction,
-            text.text + "\n\n",
-            earlier_turns(question.history) + fmt.style.ask(question.text, question.evidence),
-        )
-        prompts.append(
-            Prompt(
-                id=question.id,
-                database=question.database,
-                prefix=prefix,
-                suffix=suffix,
-                target=fmt.chat.guarded(target(question.golds[0], schemas[question.database]))
-                if target and question.golds
-                else "",
-                style=fmt.style.name,
-                omitted=text.omitted,
-            )
-        )
-    return prompts
-
-
-def _joined(schema: Schema, tables: list[Table], style: Style) -> str:
-    part = Schema(schema.name, schema.path, tuple(tables))
-    texts = [style.table(table, part) for table in tables]
-    return style.joint.join(filter(None, [*texts, style.relations(part)]))
-
-
-def _narrowed(
-    table: Table, schema: Schema, style: Style, max_tokens: int, count_tokens: CountTokens
-) -> tuple[Table, list[str]]:
-    """Return the table with as many of its first columns as fit, at least one, and the names of the others."""
-    low, high = 1, len(table.columns)
-    while low < high:
-        middle = (low + high + 1) // 2
-        text = _joined(schema, [_first_columns(table, middle)], style)
-        if count_tokens(text) <= max_tokens:
-            low = middle
-        else:
-            high = middle - 1
-    return _first_columns(table, low), [f"{table.name}.{column.name}" for column in table.columns[low:]]
-
-
-def _first_columns(table: Table, count: int) -> Table:
-    columns = table.columns[:count]
-    names = {column.name for column in columns}
-    keys = tuple(key for key in table.foreign_keys if names.issuperset(key.columns))
-    primary = table.primary_key if names.issuperset(table.primary_key) else ()
-    return Table(table.name, columns, primary, keys, table.create_sql, table.rows)
+    with PromptWriter(fmt, count_tokens, shots=shots, cache=cache) as writer:
+        return [
+            writer.write(question, databases[question.database], target)
+            if question.database
+            else task_prompt(question, fmt, learned=target is not None)
+            for question in questions
+        ]

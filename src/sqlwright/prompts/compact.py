@@ -1,4 +1,4 @@
-"""Style `compact`: one line of DDL per table, with keys, and sample values in a comment behind each text column.
+"""Style `compact`: one line of DDL per table, with keys; descriptions and sample values in comments behind columns.
 
 It keeps the look of CREATE TABLE, which models know from pre-training, without its line breaks and constraints.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from sqlwright.databases import Schema, Table
-from sqlwright.prompts.style import Style, no_relations, plain_question
-from sqlwright.sql.names import quoted
+from sqlwright.prompts.style import Style, one_line
+from sqlwright.sql.names import literal, quoted
 
 
 def _table(table: Table, _schema: Schema) -> str:
@@ -25,9 +25,9 @@ def _table(table: Table, _schema: Schema) -> str:
         if key:
             target = f"({quoted(key.to_columns[0])})" if key.to_columns else ""
             part += f" REFERENCES {quoted(key.table)}{target}"
-        if column.samples:
-            values = ", ".join("'" + value.replace("'", "''").replace("*/", "* /") + "'" for value in column.samples)
-            part += f" /* {values} */"
+        told = "; ".join(filter(None, [one_line(column.description), ", ".join(map(literal, column.samples))]))
+        if told:
+            part += f" /* {told.replace('*/', '* /')} */"
         parts.append(part)
     if len(table.primary_key) > 1:
         parts.append(f"PRIMARY KEY ({', '.join(map(quoted, table.primary_key))})")
@@ -35,13 +35,12 @@ def _table(table: Table, _schema: Schema) -> str:
         if len(key.columns) > 1:
             target = f" ({', '.join(map(quoted, key.to_columns))})" if key.to_columns else ""
             parts.append(f"FOREIGN KEY ({', '.join(map(quoted, key.columns))}) REFERENCES {quoted(key.table)}{target}")
-    return f"CREATE TABLE {quoted(table.name)} ({', '.join(parts)});"
+    told = f" -- {one_line(table.description)}" if table.description else ""
+    return f"CREATE TABLE {quoted(table.name)} ({', '.join(parts)});{told}"
 
 
 STYLE = Style(
     name="compact",
     instruction="You write SQLite queries. Answer with one SELECT statement for the given database and nothing else.",
     table=_table,
-    relations=no_relations,
-    ask=plain_question,
 )

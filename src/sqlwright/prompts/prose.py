@@ -1,18 +1,27 @@
 """Style `prose`: the schema in sentences, with the facts and the order that DB-GPT-Hub's Spider prompts have.
 
 The wording is our own: tables, then each table's columns and primary key, then the foreign keys; no types, no values.
+Descriptions and notes are sentences too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlwright.databases import Schema, Table
-from sqlwright.prompts.style import Style
+from sqlwright.prompts.style import Style, one_line
 
 
 def _table(table: Table, _schema: Schema) -> str:
     columns = ", ".join(column.name for column in table.columns)
     key = ", ".join(table.primary_key)
-    return f"Table {table.name} has the columns {columns}." + (f" Its primary key is {key}." if key else "")
+    sentences = [
+        f"Table {table.name} has the columns {columns}.",
+        f"Its primary key is {key}." if key else "",
+        f"It holds: {_sentence(table.description)}" if table.description else "",
+        *(f"{column.name} means: {_sentence(column.description)}" for column in table.columns if column.description),
+    ]
+    return " ".join(filter(None, sentences))
 
 
 def _relations(schema: Schema) -> str:
@@ -24,9 +33,20 @@ def _relations(schema: Schema) -> str:
     return " ".join(sentences)
 
 
-def _ask(text: str, evidence: str) -> str:
-    hint = f" ({' '.join(evidence.split())})" if evidence.strip() else ""
-    return f"Request: {' '.join(text.split())}{hint}"
+def _frame(tables: str, schema: Schema) -> str:
+    terms = [f"The term {one_line(term)} means: {_sentence(meaning)}" for term, meaning in schema.glossary]
+    return "\n".join(filter(None, [tables, *terms, *map(_sentence, schema.instructions)]))
+
+
+def _sentence(text: str) -> str:
+    line = one_line(text)
+    return line if line.endswith((".", "!", "?")) else f"{line}."
+
+
+def _ask(text: str, evidence: str, values: Sequence[str] = (), /) -> str:
+    hint = f" ({one_line(evidence)})" if evidence.strip() else ""
+    found = f"\nThe data has: {'; '.join(values)}." if values else ""
+    return f"Request: {one_line(text)}{hint}{found}"
 
 
 STYLE = Style(
@@ -35,4 +55,6 @@ STYLE = Style(
     table=_table,
     relations=_relations,
     ask=_ask,
+    frame=_frame,
+    answer="\nCommand: ",
 )

@@ -17,7 +17,7 @@ from sqlwright.datasets.dataset import Dataset
 from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.models.gguf_file import GgufHeader
 from sqlwright.models.tokenizer import token_ids
-from sqlwright.prompts import TARGETS, build_prompts, pieces
+from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import draw_questions
@@ -86,7 +86,8 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
 
     tokenizer = load_tokenizer(run.model_path)
     parts, databases = _questions(run)
-    prompts = {part: _prompts(run, questions, databases, tokenizer) for part, questions in parts.items()}
+    shots = make_shots(parts["train"], databases, run.target) if run.recipe.prompt.few_shot else []
+    prompts = {part: _prompts(run, questions, databases, tokenizer, shots) for part, questions in parts.items()}
     end = tokenizer.eos_token_id
     encoded = {part: encode(own, tokenizer, end) for part, own in prompts.items()}
     settings = run.recipe.train
@@ -121,9 +122,7 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         tokens_packed=plan.tokens if plan else 0,
         tokens_unpacked=unpacked,
         tokens_learned=learned,
-        schemas_cut=sorted(
-            {f"{p.database}: {', '.join(p.omitted)}" for own in prompts.values() for p in own if p.omitted}
-        ),
+        schemas_cut=cut_notes(prompt for own in prompts.values() for prompt in own),
         minutes=minutes,
         memory_mb=sizes.training_bytes(settings.tokens_per_batch, settings.rank) / 1e6 if plan else 0.0,
         prompt=marked(example) if example else "(no questions)",
@@ -196,11 +195,13 @@ def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
     return {part: list(own) for part, own in parts.items()}, train.databases | evaluate.databases
 
 
-def _prompts(run: Run, questions: list[Question], databases: dict[str, Any], tokenizer: Any) -> list[Prompt]:
+def _prompts(
+    run: Run, questions: list[Question], databases: dict[str, Any], tokenizer: Any, shots: list[Shot]
+) -> list[Prompt]:
     def count_tokens(text: str) -> int:
         return len(token_ids(tokenizer, text))
 
-    return build_prompts(questions, databases, run.format, count_tokens, TARGETS[run.recipe.train.target])
+    return build_prompts(questions, databases, run.format, count_tokens, run.target, shots=shots)
 
 
 def _matrix_speed() -> float:

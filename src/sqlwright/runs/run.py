@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from sqlwright.databases import Schema
 from sqlwright.datasets import resolve_path
+from sqlwright.errors import DataError
 from sqlwright.models.gguf_file import GgufHeader, read_header
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
-from sqlwright.prompts import STYLES, PromptFormat
+from sqlwright.prompts import STYLES, TARGETS, PromptFormat, Shot, make_shots
 from sqlwright.recipe import Recipe
 from sqlwright.records import Question, read_records
-from sqlwright.runs.folder import RunFolder
+from sqlwright.runs.folder import RunFolder, hash_path
 from sqlwright.runs.reporter import Reporter
 
 
@@ -52,8 +55,46 @@ class Run:
     def format(self) -> PromptFormat:
         """How the recipe writes prompts for this model."""
         prompt = self.recipe.prompt
-        chat = chat_template(self.model_path)
-        return PromptFormat(STYLES[prompt.style], prompt.sample_values, prompt.max_schema_tokens, chat)
+        return PromptFormat(
+            STYLES[prompt.style],
+            prompt.sample_values,
+            prompt.max_schema_tokens,
+            chat_template(self.model_path),
+            prompt.few_shot,
+            prompt.matched_values,
+        )
+
+    @property
+    def target(self) -> Callable[[str, Schema], str]:
+        """How the recipe writes what is learned."""
+        return TARGETS[self.recipe.train.target]
+
+    @cached_property
+    def shots(self) -> list[Shot]:
+        """The training questions that prompts may show as solved; none unless the recipe asks for them."""
+        if not self.recipe.prompt.few_shot:
+            return []
+        found = make_shots(self.questions("train"), self.databases, self.target)
+        if not found:
+            raise DataError("prompt.few_shot: expected training questions to choose from (data.train), found none.")
+        return found
+
+    @property
+    def value_indexes(self) -> Path:
+        """The folder of the indexes of values, which can be deleted at any time."""
+        return self.folder.path / "values"
+
+    @property
+    def prompt_inputs(self) -> dict[str, str]:
+        """All that prompts depend on beside the databases, by name, as inputs of the stages that write them."""
+        settings = self.recipe.prompt.model_dump(mode="json")
+        values = {
+            f"prompt.{key}": json.dumps(value)
+            for key, value in settings.items()
+            # A run that was made before these settings existed stays up to date while they are off.
+            if value or key not in ("few_shot", "matched_values")
+        }
+        return values | ({"train questions": hash_path(self.part("train"))} if settings["few_shot"] else {})
 
     @property
     def databases(self) -> dict[str, Path]:

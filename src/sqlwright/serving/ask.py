@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlwright.databases import Executor, Limits, Schema, describe
+from sqlwright.databases import Executor, Limits, Schema
+from sqlwright.databases.notes import describe_with_notes
+from sqlwright.datasets.locate import cache_folder
 from sqlwright.errors import DatabaseError, DataError, ModelError
 from sqlwright.models.adapter import newest_adapter, read_adapter
 from sqlwright.models.gguf import GgufEngine
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
-from sqlwright.prompts import STYLES, PromptFormat, schema_text
+from sqlwright.prompts import STYLES, PromptFormat, PromptWriter
+from sqlwright.records import Question
 from sqlwright.sql.extract import extract_sql
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
@@ -62,7 +65,7 @@ def ask(
     """
     if not question.strip():
         raise DataError("Expected a question, found an empty text.")
-    schema = _schema(database, 0)
+    schema = _schema(database)
     found = read_adapter(Path(adapter)) if adapter and adapter != "none" else None
     name = model or (found.base if found else DEFAULT_MODEL)
     path = Path(name) if Path(name).is_file() else find_model(name)
@@ -75,16 +78,16 @@ def ask(
         found = newest_adapter(runs, model_hash(path))
     fmt = found.prompt_format(path) if found else PromptFormat(STYLES["ddl"], 0, 4096, chat_template(path))
     say(f"Loading {path.name}" + (f" with the adapter of {found.folder}" if found else ""))
-    with GgufEngine(path, found.gguf if found else None, context=fmt.max_schema_tokens + 1024) as engine:
+    shots = found.shots() if found else []
+    with GgufEngine(
+        path, found.gguf if found else None, context=fmt.max_schema_tokens + fmt.own_tokens + 512
+    ) as engine:
         started = time.perf_counter()
-        if fmt.sample_values:
-            schema = _schema(database, fmt.sample_values)
-        text = schema_text(schema, fmt.style, fmt.max_schema_tokens, engine.count_tokens)
-        if text.omitted:
-            say(f"The schema is too long for the model; not shown to it: {', '.join(text.omitted)}")
-        instruction = fmt.style.instruction.replace("SQLite", schema.engine)
-        prefix, suffix = fmt.chat.split(instruction, text.text + "\n\n", fmt.style.ask(question, ""))
-        answer = engine.answer(prefix, [suffix], MAX_TOKENS)[0]
+        with PromptWriter(fmt, engine.count_tokens, shots=shots, cache=cache_folder() / "values") as writer:
+            prompt = writer.write(Question("", schema.name, question), database)
+        if prompt.omitted:
+            say(f"The schema is too long for the model; not shown to it: {', '.join(prompt.omitted)}")
+        answer = engine.answer(prompt.prefix, [prompt.suffix], MAX_TOKENS)[0]
     sql = extract_sql(answer.text)
     with Executor(workers=1, limits=Limits(rows=SHOWN_ROWS)) as executor:
         outcome = executor.run(database, sql)
@@ -101,9 +104,9 @@ def ask(
     )
 
 
-def _schema(database: str, samples: int) -> Schema:
+def _schema(database: str) -> Schema:
     """Return the schema of the database; raise `DatabaseError` where there is nothing to ask."""
-    schema = describe(database, samples)
+    schema = describe_with_notes(database, 0)
     if not any(table.columns for table in schema.tables):
         raise DatabaseError(f"{database}: expected a database with tables, found none in it.")
     return schema

@@ -63,7 +63,7 @@ def _check(run: Run) -> dict[str, Any]:
         adapter=run.folder.adapter,
         gguf_adapter=run.folder.adapter / "adapter.gguf",
         max_tokens=recipe.predict.max_tokens,
-        context=recipe.prompt.max_schema_tokens + 512 + recipe.predict.max_tokens,
+        context=recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens,
         threads=recipe.model.threads,
         progress=lambda done, total: run.reporter.progress("check the export", done, total),
     )
@@ -105,7 +105,8 @@ A LoRA adapter (rank {recipe.train.rank}, alpha {recipe.train.alpha:g}) for {ada
 
 - Base: {adapter.base}, SHA-256 `{adapter.base_hash}`. The adapter fits no other file.
 - Data: {data}; the licence of the data applies to the adapter.
-- Prompt style: `{adapter.style}`, {adapter.sample_values} sample values per text column (`prompt.json`).
+- Prompt style: `{adapter.style}`, {adapter.sample_values} sample values per text column, {adapter.few_shot} solved
+  questions and up to {adapter.matched_values} matched values per question (`prompt.json`).
 - Files: `adapter.gguf` for llama.cpp, `adapter_model.safetensors` and `adapter_config.json` for PEFT.
 - Check: {facts.get("agree", 0)} of {facts.get("checked", 0)} greedy answers agree between llama.cpp and torch.
 

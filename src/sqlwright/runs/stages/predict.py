@@ -14,14 +14,11 @@ from sqlwright.runs.folder import append_records, hash_path, read_appended, writ
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains
 
-# A prompt's own part (question and chat tokens) beside the schema: generous, it only sizes the cache.
-_OWN_TOKENS = 512
-
 
 def inputs(run: Run) -> dict[str, str]:
     """Return what completions depend on, without the adapter: model, prompts, questions, decoding settings."""
     recipe = run.recipe
-    values = {f"prompt.{key}": json.dumps(value) for key, value in recipe.prompt.model_dump(mode="json").items()}
+    values = run.prompt_inputs
     values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "predict.parallel": str(recipe.predict.parallel)}
     values |= {"model": run.model_hash, "questions": hash_path(run.folder.questions)}
     return values | run.database_inputs
@@ -41,11 +38,13 @@ def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
         target.write_text("", encoding="utf-8")
         return {"questions": 0}
     recipe = run.recipe
-    context = recipe.prompt.max_schema_tokens + _OWN_TOKENS + recipe.predict.max_tokens
+    context = recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens
     with GgufEngine(
         run.model_path, gguf, context=context, parallel=recipe.predict.parallel, threads=recipe.model.threads
     ) as engine:
-        prompts = build_prompts(questions, run.databases, run.format, engine.count_tokens)
+        prompts = build_prompts(
+            questions, run.databases, run.format, engine.count_tokens, shots=run.shots, cache=run.value_indexes
+        )
         groups = prompt_groups(prompts, recipe.predict.parallel)
         waiting = _waiting(target, groups, going_on, run)
         already = len(questions) - sum(map(len, waiting))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.databases import Executor, Limits
+from sqlwright.databases.notes import ENDING
 from sqlwright.datasets import READERS, Dataset, Dropped, find_root, split_by_database
 from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.datasets.golds import check_golds, with_category, with_hardness
@@ -156,7 +157,8 @@ def _roots(run: Run) -> list[Path]:
 
 
 def _hash_databases(roots: Sequence[Path]) -> str:
-    found = [(root, path) for root in roots for path in root.rglob("*") if path.suffix in SUFFIXES]
+    """Return the hash of the databases and of the notes beside them, which stand in prompts too."""
+    found = [(root, path) for root in roots for path in root.rglob("*") if path.name.endswith((*SUFFIXES, ENDING))]
     files = sorted((str(path.relative_to(root)), path) for root, path in found)
     if sum(path.stat().st_size for _, path in files) <= HASHED_BYTES:
         return hash_values([[name, hash_path(path)] for name, path in files])

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.errors import DataError
-from sqlwright.models.adapter import write_prompt_settings
+from sqlwright.models.adapter import write_prompt_settings, write_shots
 from sqlwright.models.tokenizer import token_ids
-from sqlwright.prompts import TARGETS, PromptFormat, build_prompts
+from sqlwright.prompts import PromptFormat, build_prompts, cut_notes
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
@@ -22,7 +22,7 @@ def inputs(run: Run) -> dict[str, str]:
     values = {f"train.{key}": json.dumps(value) for key, value in recipe.train.model_dump(mode="json").items()}
     # How often progress is saved or measured does not change the result.
     del values["train.checkpoint_every"], values["train.validate_every"]
-    values |= {f"prompt.{key}": json.dumps(value) for key, value in recipe.prompt.model_dump(mode="json").items()}
+    values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
     values["seed"] = str(recipe.seed)
     for part in ("train", "validation"):
@@ -95,6 +95,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     # Without this, PEFT asks the hub whether the base model has other embeddings.
     result.model.save_pretrained(str(aside), save_embedding_layers=False)
     write_prompt_settings(aside, recipe.prompt.model_dump(mode="json"), recipe.model.base, run.model_hash)
+    write_shots(aside, run.shots)
     write_gguf_adapter(aside, run.model_path, aside / "adapter.gguf")
     shutil.rmtree(folder.adapter, ignore_errors=True)
     aside.rename(folder.adapter)
@@ -119,7 +120,9 @@ def prompts_of(run: Run, part: str, tokenizer: Any, fmt: PromptFormat | None = N
         return len(token_ids(tokenizer, text))
 
     questions = [question for question in run.questions(part) if question.golds]
-    prompts = build_prompts(questions, run.databases, fmt or run.format, count_tokens, TARGETS[run.recipe.train.target])
-    for name, omitted in sorted({prompt.database: prompt.omitted for prompt in prompts if prompt.omitted}.items()):
-        run.reporter.say(f"{name}: schema over prompt.max_schema_tokens, left out: {', '.join(omitted)}")
+    prompts = build_prompts(
+        questions, run.databases, fmt or run.format, count_tokens, run.target, shots=run.shots, cache=run.value_indexes
+    )
+    for note in cut_notes(prompts):
+        run.reporter.say(note)
     return prompts
