@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlwright.databases.published import LENGTH, published_notes
+from sqlwright.databases.notes import describe_with_notes, notes_path
+from sqlwright.databases.published import LENGTH, is_published, published_notes
 
 HEADER = "original_column_name,column_name,column_description,data_format,value_description\n"
 
@@ -49,6 +51,29 @@ def test_files_in_another_encoding_and_files_that_are_something_else(tmp_path: P
     notes = published_notes(tmp_path / "x.sqlite")
     assert notes.columns == {("café", "größe"): "size: size in m²"}
     assert [one.where for one in notes.problems] == [f"{wrong}:1"]
+
+
+def test_descriptions_fill_what_the_notes_leave_open(archive: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = archive("sql-eval-basic") / "sql-eval" / "databases"
+    for name in ("broker.sqlite", "broker.metadata.json"):
+        shutil.copy(folder / name, tmp_path)
+    database = tmp_path / "broker.sqlite"
+    schema = describe_with_notes(database, 0)
+    described = {f"{t.name}.{c.name}": c.description for t in schema.tables for c in t.columns if c.description}
+    assert len(described) == 9
+    assert described["sbticker.sbtickertype"] == "possible values: stock, etf, mutualfund"
+    assert schema.instructions[0] == "sbTicker can be joined to sbDailyPrice on sbTickerId"
+    notes_path(database).write_text(
+        "instructions: Be exact.\ntables:\n  sbTicker:\n    columns:\n"
+        "      sbTickerType: what it is\n      sbTickerName: its name\n"
+    )
+    noted = describe_with_notes(database, 0)
+    columns = {c.name: c.description for t in noted.tables for c in t.columns}
+    assert (columns["sbtickertype"], columns["sbtickername"]) == ("what it is", "its name")
+    assert columns["sbcuststatus"] == described["sbcustomer.sbcuststatus"]
+    assert noted.instructions == ("Be exact.", *schema.instructions)
+    assert is_published(tmp_path / "broker.metadata.json")
+    assert not is_published(database)
 
 
 def test_nothing_beside_the_database(tmp_path: Path) -> None:

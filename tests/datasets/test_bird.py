@@ -13,6 +13,7 @@ import pytest
 from reading import PUBLISHED, dropped
 
 from sqlwright.datasets import READERS
+from sqlwright.prompts import STYLES, ChatTemplate, PromptFormat, build_prompts
 
 
 def test_published_fields_arrive(shops: Path) -> None:
@@ -65,3 +66,18 @@ def test_the_mini_dev_file(archive: Callable[[str], Path], tmp_path: Path) -> No
     assert Counter(q.category for q in dataset.questions) == {"simple": 148, "moderate": 250, "challenging": 102}
     assert [q.evidence for q in dataset.questions] == [question["evidence"].strip() for question in published]
     assert [q.golds[0] for q in dataset.questions] == [question["SQL"].strip() for question in published]
+
+
+@pytest.mark.parametrize("style", sorted(STYLES))
+def test_evidence_and_descriptions_reach_the_prompt(shops: Path, style: str) -> None:
+    folder = shops / "shops" / "database_description"
+    folder.mkdir()
+    header = "original_column_name,column_name,column_description,data_format,value_description"
+    (folder / "shop.csv").write_text(f"{header}\ntown,,where the shop stands,text,\n")
+    dataset = READERS["bird"]([PUBLISHED / "bird.json"], shops)
+    chat = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}")
+    fmt = PromptFormat(STYLES[style], 0, 2048, chat)
+    prompt = build_prompts(dataset.questions[:1], dataset.databases, fmt, len)[0]
+    assert "Bern refers to town = 'Bern'" in prompt.suffix
+    # This one is bare CREATE TABLE by its nature.
+    assert ("where the shop stands" in prompt.prefix) == (style != "create-table-context")

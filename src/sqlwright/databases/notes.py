@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.databases.engines import is_url
+from sqlwright.databases.published import with_published_notes
 from sqlwright.databases.schema import Column, ForeignKey, Schema, Table, describe
 from sqlwright.errors import DataError
 
@@ -35,13 +36,18 @@ def notes_path(database: Path | str) -> Path:
 def describe_with_notes(database: Path | str, samples: int = 2) -> Schema:
     """Return the schema of a database as `describe` does, with its notes if there are any.
 
+    What the notes leave open, published descriptions beside the database fill (see `databases.published`).
+
     Raises:
         DatabaseError: as `describe`.
         DataError: the notes can't be read, or speak of what the database doesn't have.
     """
     schema = describe(database, samples)
+    if is_url(database):
+        return schema
     path = notes_path(database)
-    return with_notes(schema, path, samples) if not is_url(database) and path.is_file() else schema
+    noted = with_notes(schema, path, samples) if path.is_file() else schema
+    return with_published_notes(noted, Path(database))
 
 
 def with_notes(schema: Schema, path: Path, samples: int = 2) -> Schema:

@@ -13,14 +13,17 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from sqlwright.databases.schema import Column, Schema
 
 LENGTH = 200
 """Characters of a description that are kept: a few of BIRD's are essays, and every one is read for every question."""
 
 _NAME = "original_column_name"
+_FOLDER, _METADATA = "database_description", ".metadata.json"
 
 
 class Problem(NamedTuple):
@@ -40,13 +43,30 @@ class PublishedNotes:
     problems: list[Problem] = field(default_factory=list)
 
 
+def with_published_notes(schema: Schema, database: Path) -> Schema:
+    """Return the schema with published descriptions where it has none, and glossaries among its instructions."""
+    notes = published_notes(database)
+
+    def described(table: str, column: Column) -> Column:
+        found = notes.columns.get((table.lower(), column.name.lower()), "")
+        return replace(column, description=column.description or found)
+
+    tables = (replace(t, columns=tuple(described(t.name, column) for column in t.columns)) for t in schema.tables)
+    return replace(schema, tables=tuple(tables), instructions=(*schema.instructions, *notes.glossary))
+
+
+def is_published(path: Path) -> bool:
+    """Return whether a file is one that `published_notes` reads for a database beside it."""
+    return path.name.endswith(_METADATA) or (path.parent.name == _FOLDER and path.suffix == ".csv")
+
+
 def published_notes(database: Path) -> PublishedNotes:
     """Return what the files beside a database say of it; empty where there are none."""
     notes = PublishedNotes()
-    folder = database.parent / "database_description"
+    folder = database.parent / _FOLDER
     for path in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
         _read_csv(path, notes)
-    metadata = database.with_name(f"{database.stem}.metadata.json")
+    metadata = database.with_name(f"{database.stem}{_METADATA}")
     if metadata.is_file():
         _read_metadata(metadata, notes)
     return notes

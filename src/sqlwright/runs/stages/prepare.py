@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlwright.databases import Executor, Limits
 from sqlwright.databases.notes import ENDING
+from sqlwright.databases.published import is_published
 from sqlwright.datasets import READERS, Dataset, Dropped, find_root, split_by_database
 from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.datasets.golds import check_golds, with_category, with_hardness
@@ -158,7 +159,12 @@ def _roots(run: Run) -> list[Path]:
 
 def _hash_databases(roots: Sequence[Path]) -> str:
     """Return the hash of the databases and of the notes beside them, which stand in prompts too."""
-    found = [(root, path) for root in roots for path in root.rglob("*") if path.name.endswith((*SUFFIXES, ENDING))]
+    found = [
+        (root, path)
+        for root in roots
+        for path in root.rglob("*")
+        if path.name.endswith((*SUFFIXES, ENDING)) or is_published(path)
+    ]
     files = sorted((str(path.relative_to(root)), path) for root, path in found)
     if sum(path.stat().st_size for _, path in files) <= HASHED_BYTES:
         return hash_values([[name, hash_path(path)] for name, path in files])
