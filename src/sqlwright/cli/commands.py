@@ -47,6 +47,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command(
             "score", "--benchmark NAME --gold FILE --predictions FILE", "Score a file of predictions.", "score:score"
         ),
+        Command(
+            "translate",
+            "--gold FILE --databases DIR --to ENGINE",
+            "Golds for other engines, where the results are the same.",
+            "translate:translate",
+        ),
     ),
     "Look after things": (
         Command("models", "list | pull NAME | verify NAME", "The base models on this machine.", "models:app"),
