@@ -43,6 +43,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("ask", '"QUESTION" --database FILE', "Answer a question from a database.", "ask:ask"),
         Command("describe", "DATABASE", "Write first notes for a database, from its data.", "describe:describe"),
     ),
+    "Make training data": (
+        Command("synthesize", "DB [--no-model]", "Questions with SQL from a database alone.", "synthesize:synthesize"),
+    ),
     "Score any system": (
         Command(
             "score", "--benchmark NAME --gold FILE --predictions FILE", "Score a file of predictions.", "score:score"

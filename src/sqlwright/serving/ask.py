@@ -11,16 +11,14 @@ from typing import Any
 from sqlwright.databases import Executor, Limits, Schema
 from sqlwright.databases.notes import describe_with_notes
 from sqlwright.datasets.locate import cache_folder
-from sqlwright.errors import DatabaseError, DataError, ModelError
-from sqlwright.models.adapter import newest_adapter, read_adapter
+from sqlwright.errors import DatabaseError, DataError
+from sqlwright.models.choose import choose_model
 from sqlwright.models.gguf import GgufEngine
 from sqlwright.models.tokenizer import chat_template
-from sqlwright.models.verify import find_model, model_hash
 from sqlwright.prompts import STYLES, PromptFormat, PromptWriter
 from sqlwright.records import Question
 from sqlwright.sql.extract import extract_sql
 
-DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
 MAX_TOKENS = 300
 SHOWN_ROWS = 1000
 
@@ -66,16 +64,8 @@ def ask(
     if not question.strip():
         raise DataError("Expected a question, found an empty text.")
     schema = _schema(database)
-    found = read_adapter(Path(adapter)) if adapter and adapter != "none" else None
-    name = model or (found.base if found else DEFAULT_MODEL)
-    path = Path(name) if Path(name).is_file() else find_model(name)
-    if found and model_hash(path) != found.base_hash:
-        raise ModelError(
-            f"{found.folder}: this adapter was trained on {found.base} (SHA-256 {found.base_hash[:12]}…), "
-            f"but {path.name} has {model_hash(path)[:12]}…. Give its own base with --model, or another adapter."
-        )
-    if not adapter:
-        found = newest_adapter(runs, model_hash(path))
+    chosen = choose_model(model, adapter, runs)
+    name, path, found = chosen.name, chosen.path, chosen.adapter
     fmt = found.prompt_format(path) if found else PromptFormat(STYLES["ddl"], 0, 4096, chat_template(path))
     say(f"Loading {path.name}" + (f" with the adapter of {found.folder}" if found else ""))
     shots = found.shots() if found else []

@@ -67,6 +67,7 @@ _NOT_ADDED = frozenset(
     }
 )  # fmt: skip
 _FILLER = re.compile(r"(?<=\w) (?:data|info|information|list|table|details|records?)$")
+_YEARS = frozenset({"year", "founded", "opened", "built", "established", "formed", "launched", "released", "closed"})
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
 _NAMES = ("name", "title")
 
@@ -265,7 +266,7 @@ def _role_of_numbers(parts: Sequence[str], values: Sequence[Any]) -> Role:
         return "skip" if not (parts[0] in ("total", "average") or len(parts) == 1) else "number"
     if set(values) <= {0, 1}:
         return "flag"
-    if "year" in parts and all(isinstance(value, int) and 1000 <= value <= 2200 for value in values):
+    if _YEARS.intersection(parts) and all(isinstance(value, int) and 1000 <= value <= 2200 for value in values):
         return "year"
     return "number"
 

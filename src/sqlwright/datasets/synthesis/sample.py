@@ -151,7 +151,7 @@ def sample_pairs(
                     spare.append(pair)
             progress(len(kept), count)
             # A level that this database hardly has would keep the others waiting for ever.
-            if len(kept) >= count or len(kept) + len(spare) >= 2 * count:
+            if len(kept) >= count or len(kept) + len(spare) >= 1.5 * count:
                 break
         missing = max(0, count - len(kept))
         chosen = kept[:count] + spare[:missing]

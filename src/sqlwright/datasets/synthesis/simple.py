@@ -177,7 +177,7 @@ def ordered(profile: Profile, entity: Entity, rng: random.Random) -> Sketch | No
             if down
             else any_of("in alphabetical order", "alphabetically")
         )
-        way += "" if by in entity.label else f" of {by.words}"
+        way += "" if by in entity.label else f" by {by.words}"
     elif by.role == "date":
         way = (
             any_of(f"from the latest to the earliest {by.words}", f"by {by.words}, latest first")
@@ -340,7 +340,11 @@ def quotient(profile: Profile, entity: Entity, rng: random.Random) -> Sketch | N
     if by is None or len(by.values) < 2:
         return None
     scope = Scope(entity)
-    pair = [one for one in (on_attribute(entity, by, scope.ref, rng) for _ in range(6)) if one and not one.weaker]
+    pair = [
+        one
+        for one in (on_attribute(entity, by, scope.ref, rng) for _ in range(6))
+        if one and not one.weaker and "!=" not in one.sql
+    ]
     if len({one.sql for one in pair}) < 2:
         return None
     first, second = list({one.sql: one for one in pair}.values())[:2]

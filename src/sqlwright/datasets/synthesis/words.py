@@ -63,6 +63,8 @@ def words_of(name: str, known: Collection[str] = ()) -> str:
     words: list[str] = []
     for token in parts.lower().split():
         words += _expanded(token, known).split()
+    if len(words) > 1 and len(words[0]) == 1 and words[0].isalpha():
+        del words[0]  # the initial of the table, as in GName
     if len(words) > 1 and words[0] in ("tbl", "tb", "reference") and words[1] != "number":
         del words[0]
     return " ".join(_CAPITALS.get(word, word) for word in words) or name.strip() or "value"
@@ -94,8 +96,10 @@ def with_article(phrase: str) -> str:
 
 
 def is_plural(phrase: str) -> bool:
-    """Return whether a noun phrase is in the plural: "wins", "units in stock"."""
-    return singular(phrase) != phrase
+    """Return whether a noun phrase is in the plural: "wins", "units in stock", "games played"."""
+    words = phrase.split()
+    played = len(words) == 2 and words[1].endswith(("ed", "ing")) and singular(words[0]) != words[0]
+    return played or singular(phrase) != phrase
 
 
 def amount(number: float, one: str, many: str) -> str:

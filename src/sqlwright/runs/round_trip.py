@@ -1,0 +1,106 @@
+"""The two things a language model does for a synthesised pair: put the question in other words, and answer it.
+
+A wording is kept only if the model, given the question alone, writes SQL with the same result. That needs no judge: a
+question that lost a condition leads elsewhere.
+
+Not covered: wordings that lead to the right result by chance, which the filters before make rare.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlwright.databases import Executor, Limits
+from sqlwright.datasets import package_path
+from sqlwright.datasets.synthesis.sample import Pair
+from sqlwright.decoding import predict, prompt_groups
+from sqlwright.evaluation.robust import RobustItem, score_robust
+from sqlwright.models.gguf import GgufEngine
+from sqlwright.prompts import PromptFormat, build_prompts
+from sqlwright.records import Question, stable_id
+from sqlwright.sql.lexer import lex
+
+MAX_TOKENS = 160
+_REWORDED_TOKENS = 60
+_MOST_WORDS = 45
+LIMITS = Limits(seconds=5, rows=5000)
+_INSTRUCTION = (
+    "You rewrite questions about a database in the words of a colleague who asks them. Keep every condition, number "
+    "and name. Answer with the rewritten question and nothing else."
+)
+_CODE = re.compile(r"\b(?:SELECT|FROM|JOIN|WHERE)\b|```")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a pair: its wordings by the model and by rules, and those that led back to its result."""
+
+    reworded: str
+    right: tuple[str, ...]
+
+
+class RoundTrip:
+    """A loaded model at work on the pairs of one database."""
+
+    def __init__(self, engine: GgufEngine, fmt: PromptFormat, database: Path, executor: Executor) -> None:
+        self._engine, self._format, self._database, self._executor = engine, fmt, database, executor
+        shown = package_path("synthesis/rewordings.tsv").read_text(encoding="utf-8").splitlines()
+        examples = "\n\n".join("Question: {}\nRewritten: {}".format(*line.split("\t")) for line in shown)
+        self._examples = examples + "\n\n"
+
+    def tried(self, pairs: Sequence[Pair], progress: Callable[[int], None] = lambda _: None) -> list[Tried]:
+        """Return what came of each pair, in order; `progress` gets the number of answers so far."""
+        reworded = self._reworded(pairs, progress)
+        asked = {
+            stable_id(str(number), text): (number, text)
+            for number, pair in enumerate(pairs)
+            for text in dict.fromkeys([reworded[number], pair.wordings[0]])
+            if text
+        }
+        right = self._led_back(pairs, asked, lambda done: progress(len(pairs) + done))
+        return [
+            Tried(reworded[number], tuple(text for key, (own, text) in asked.items() if own == number and key in right))
+            for number in range(len(pairs))
+        ]
+
+    def _reworded(self, pairs: Sequence[Pair], progress: Callable[[int], None]) -> list[str]:
+        """Return the model's wording of each pair, empty where it can't be a question for the same SQL."""
+        found = []
+        size = self._engine.parallel
+        for start in range(0, len(pairs), size):
+            group = pairs[start : start + size]
+            owns = [f"Question: {pair.wordings[0]}\nRewritten:" for pair in group]
+            split = [self._format.chat.split(_INSTRUCTION, self._examples, own) for own in owns]
+            answers = self._engine.answer(split[0][0], [suffix for _, suffix in split], _REWORDED_TOKENS)
+            found += [usable(answer.text, pair) for answer, pair in zip(answers, group, strict=True)]
+            progress(start + len(group))
+        return found
+
+    def _led_back(
+        self, pairs: Sequence[Pair], asked: Mapping[str, tuple[int, str]], progress: Callable[[int], None]
+    ) -> set[str]:
+        """Return the keys of the questions for which the model's SQL has the pair's result."""
+        name = self._database.stem
+        questions = [Question(key, name, text, (pairs[number].sql,)) for key, (number, text) in asked.items()]
+        prompts = build_prompts(questions, {name: self._database}, self._format, self._engine.count_tokens)
+        groups = prompt_groups(prompts, self._engine.parallel)
+        written = {one.id: one.sql for group in predict(self._engine, groups, MAX_TOKENS, progress) for one in group}
+        items = [RobustItem(q.id, self._database, q.golds, written[q.id]) for q in questions]
+        return {verdict.id for verdict in score_robust(items, self._executor) if verdict.correct}
+
+
+def usable(text: str, pair: Pair) -> str:
+    """Return the model's wording as one line; empty if it is no question, is the rule's own, or lost a value."""
+    first = text.strip().removeprefix("Rewritten:").partition("\n")[0]
+    line = " ".join(first.split()).strip('"')
+    if not line or _CODE.search(line) or len(line.split()) > _MOST_WORDS or line in pair.wordings:
+        return ""
+    kept = line.lower().replace(",", "")
+    rule = pair.wordings[0].lower().replace(",", "")
+    values = {piece.strip("'%").replace("''", "'") for kind, piece in lex(pair.sql) if kind in ("string", "number")}
+    # What the rule's wording doesn't say word for word (dates, the 100 of a percentage) can't be looked for.
+    said = [value.lower() for value in values if len(value) > 1 and value.lower().replace(",", "") in rule]
+    return line if all(value.replace(",", "") in kept for value in said) else ""
