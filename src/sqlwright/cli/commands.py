@@ -29,6 +29,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("export", "RECIPE.toml", "Only write the adapter as GGUF.", "run:export"),
     ),
     "Make data": (
+        Command("synthesize", "DB [--no-model]", "Questions with SQL from a database alone.", "synthesize:synthesize"),
         Command(
             "self-instruct",
             "sql | python --out DIR",
@@ -42,9 +43,6 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Use it": (
         Command("ask", '"QUESTION" --database FILE', "Answer a question from a database.", "ask:ask"),
         Command("describe", "DATABASE", "Write first notes for a database, from its data.", "describe:describe"),
-    ),
-    "Make training data": (
-        Command("synthesize", "DB [--no-model]", "Questions with SQL from a database alone.", "synthesize:synthesize"),
     ),
     "Score any system": (
         Command(

@@ -19,7 +19,7 @@ from sqlwright.datasets.synthesis.sample import Pair
 from sqlwright.decoding import predict, prompt_groups
 from sqlwright.evaluation.robust import RobustItem, score_robust
 from sqlwright.models.gguf import GgufEngine
-from sqlwright.prompts import PromptFormat, build_prompts
+from sqlwright.prompts import PromptFormat, Shot, build_prompts
 from sqlwright.records import Question, stable_id
 from sqlwright.sql.lexer import lex
 
@@ -45,8 +45,11 @@ class Tried:
 class RoundTrip:
     """A loaded model at work on the pairs of one database."""
 
-    def __init__(self, engine: GgufEngine, fmt: PromptFormat, database: Path, executor: Executor) -> None:
+    def __init__(
+        self, engine: GgufEngine, fmt: PromptFormat, database: Path, executor: Executor, shots: Sequence[Shot] = ()
+    ) -> None:
         self._engine, self._format, self._database, self._executor = engine, fmt, database, executor
+        self._shots = shots
         shown = package_path("synthesis/rewordings.tsv").read_text(encoding="utf-8").splitlines()
         examples = "\n\n".join("Question: {}\nRewritten: {}".format(*line.split("\t")) for line in shown)
         self._examples = examples + "\n\n"
@@ -85,7 +88,8 @@ class RoundTrip:
         """Return the keys of the questions for which the model's SQL has the pair's result."""
         name = self._database.stem
         questions = [Question(key, name, text, (pairs[number].sql,)) for key, (number, text) in asked.items()]
-        prompts = build_prompts(questions, {name: self._database}, self._format, self._engine.count_tokens)
+        databases = {name: self._database}
+        prompts = build_prompts(questions, databases, self._format, self._engine.count_tokens, shots=self._shots)
         groups = prompt_groups(prompts, self._engine.parallel)
         written = {one.id: one.sql for group in predict(self._engine, groups, MAX_TOKENS, progress) for one in group}
         items = [RobustItem(q.id, self._database, q.golds, written[q.id]) for q in questions]

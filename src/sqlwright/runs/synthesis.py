@@ -39,7 +39,6 @@ BATCH = 64
 LARGEST_SHARE = 0.4
 """No hardness level has more of the accepted pairs: easy ones lead back far more often than others."""
 UNANSWERABLE_SHARE = 0.1
-_OWN_TOKENS = 512
 _STEPS = (
     "its hardness has its share",
     "tried by the model",
@@ -232,9 +231,9 @@ class _Model:
         fmt = adapter.prompt_format(path) if adapter else PromptFormat(STYLES["compact"], 2, 2048, chat_template(path))
         if self._engine is None:
             reporter.say(f"Loading {path.name}" + (f" with the adapter of {adapter.folder}" if adapter else ""))
-            context = fmt.max_schema_tokens + _OWN_TOKENS + MAX_TOKENS
+            context = fmt.max_schema_tokens + fmt.own_tokens + MAX_TOKENS
             self._engine = GgufEngine(path, adapter.gguf if adapter else None, context=context, parallel=PARALLEL)
-        trip = RoundTrip(self._engine, fmt, self._database, self._executor)
+        trip = RoundTrip(self._engine, fmt, self._database, self._executor, adapter.shots() if adapter else ())
         accepted = len(state.accepted)
 
         def progress(answers: int) -> None:
