@@ -76,7 +76,7 @@ def test_a_wording_keeps_the_values_and_is_no_code(text: str, kept: str) -> None
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a database of one table, with batches and answers made small: the tiny model goes on to the limit."""
     monkeypatch.setattr(synthesis, "BATCH", 4)
-    monkeypatch.setattr(synthesis, "TRIES", 10)
+    monkeypatch.setattr(synthesis, "TRIES", 12)
     monkeypatch.setattr(round_trip, "MAX_TOKENS", 12)
     monkeypatch.setattr(round_trip, "_REWORDED_TOKENS", 12)
     path = tmp_path / "small.sqlite"
@@ -111,7 +111,7 @@ def test_with_a_model_it_continues_to_the_result_of_an_undisturbed_run(small: Pa
     assert whole.counts["tried by the model"] == len(lines(small.with_name("whole.jsonl.journal"))) - 1 > 4
     assert whole.accepted == min(1, whole.counts["led back in either wording"])
     with pytest.raises(KeyboardInterrupt):
-        make("parts.jsonl", StopsAfter(7))
+        make("parts.jsonl", StopsAfter(5))
     journal = small.with_name("parts.jsonl.journal")
     begun = len(lines(journal))
     assert begun == 5, "one batch is done, the second was begun"
@@ -119,7 +119,7 @@ def test_with_a_model_it_continues_to_the_result_of_an_undisturbed_run(small: Pa
         file.write('{"sql": "SELECT na')  # a torn line
     continued = make("parts.jsonl")
     assert continued.counts == whole.counts
-    assert journal.read_bytes() == small.with_name("whole.jsonl.journal").read_bytes().replace(b"whole", b"parts")
+    assert journal.read_bytes() == small.with_name("whole.jsonl.journal").read_bytes()
     assert small.with_name("parts.jsonl").read_bytes() == small.with_name("whole.jsonl").read_bytes()
     with pytest.raises(DataError, match="Choose another --out"):
         synthesise_file(small, small.with_name("parts.jsonl"), questions=1, seed=9, model=TINY)
