@@ -20,7 +20,7 @@ SAY := @printf '\n==> %s\n'
 demo: $(VENV)/installed
 	$(SAY) "Getting the base model, $(BASE) (491 MB, once)"
 	@$(BIN)/sqlwright models pull $(BASE)
-	$(SAY) "Fine-tuning and scoring: recipes/quickstart.toml (some ten minutes on two cores; Ctrl-C and make demo continue)"
+	$(SAY) "Fine-tuning and scoring: recipes/quickstart.toml (ten to twenty minutes on two cores; Ctrl-C and make demo continue)"
 	@$(BIN)/sqlwright run recipes/quickstart.toml
 	$(SAY) "Asking the fine-tuned model about a music shop's database that it has never seen"
 	@$(BIN)/sqlwright ask "Which five countries have the most customers?" \
