@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 from cyclopts import App
 
@@ -125,11 +125,12 @@ def shipped() -> list[Path]:
 
 def _type_text(kind: object) -> str:
     """Return a setting's type in words."""
+    if get_origin(kind) is Annotated:
+        return _type_text(get_args(kind)[0])
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
     if get_origin(kind) is tuple:
-        inner = get_args(kind)[0]
-        return f"list of {'text' if inner is str else _type_text(inner).removeprefix('one of ')}"
+        return f"list of {_type_text(get_args(kind)[0]).removeprefix('one of ')}"
     return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(kind, str(kind))  # type: ignore[call-overload,no-any-return]
 
 
