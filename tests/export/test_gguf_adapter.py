@@ -81,7 +81,7 @@ def test_the_file_says_what_it_is(tiny_model: Path, random_adapter: Path, tmp_pa
     assert header.architecture == "llama"
     assert header.tensors["blk.3.attn_q.weight.lora_a"].shape == (8, 576)
     assert header.tensors["blk.3.attn_q.weight.lora_b"].shape == (576, 8)
-    assert {place.kind for place in header.tensors.values()} == {1}, "float16"
+    assert {place.kind for place in header.tensors.values()} == {0}, "float32"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ def test_a_plan_counts_and_writes_nothing(recipe_path: Path, tiny_model: Path) -
     assert plan.stages[0][1] == ["it has not run yet"]
     assert all(reasons for _, reasons in plan.stages)
     assert plan.steps == pytest.approx(plan.questions["train"] / 24, abs=2)
-    assert plan.tokens_learned < plan.tokens_packed < plan.tokens_unpacked / 3
+    # Schemas over the budget are cut question by question, so that fewer questions share one.
+    assert plan.tokens_learned < plan.tokens_packed < plan.tokens_unpacked / 2
     assert set(plan.minutes) == {"train", "predict.base", "predict", "export"}
     assert all(minutes > 0 for minutes in plan.minutes.values())
     assert 600 < plan.memory_mb < 8000
