@@ -18,9 +18,9 @@ _GGUF_NAMES = {name: short for short, name in LAYER_NAMES.items()}
 def write_gguf_adapter(folder: Path, base: Path, target: Path) -> int:
     """Write the adapter in `folder` (PEFT's format) as a GGUF LoRA for `base`; return the number of tensors.
 
-    Matrices are stored in float32, which llama.cpp multiplies faster than float16 on CPUs (rank 16, two AVX2 cores: 9.2
-    against 7.3 tokens a second written, 78 against 62 read; without an adapter 11.4 and 84). The file appears whole or not at all. Raises `ModelError` for an adapter of
-    another kind, or one that doesn't fit the base.
+    Matrices are stored in float32, which llama.cpp multiplies faster than float16 on CPUs (rank 16 on two AVX2 cores:
+    9.2 against 7.3 tokens a second written, 78 against 62 read; without an adapter 11.4 and 84). The file appears
+    whole or not at all. Raises `ModelError` for an adapter of another kind, or one that doesn't fit the base.
     """
     import gguf
     import numpy as np
