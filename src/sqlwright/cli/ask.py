@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from sqlwright.cli.options import Json
 from sqlwright.cli.tables import print_json, print_rows, safe
+from sqlwright.cli.terminal import say
 
 FAILED = 4
 _SHOWN = 100
@@ -44,7 +45,7 @@ def ask(
 
     if correct is not None:
         check_possible(correct)
-    found = answer(question, database, model=model, adapter=adapter, say=_say)
+    found = answer(question, database, model=model, adapter=adapter, say=say)
     if not json:
         print(safe(found.sql, keep_lines=True))
         sys.stdout.flush()
@@ -73,7 +74,3 @@ def _print_result(columns: object, rows: object, truncated: bool) -> None:
     left = f"; the first {len(shown)} are shown" if len(shown) < len(every) else ""
     cut = " at least: the result was cut here" if truncated else ""
     print(f"{count}{cut}{left}", file=sys.stderr)
-
-
-def _say(text: str) -> None:
-    print(safe(text, keep_lines=True), file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlwright.cli.tables import safe
+from sqlwright.cli.terminal import say
 from sqlwright.errors import DatabaseError, RecipeError
 
 if TYPE_CHECKING:
@@ -34,29 +34,25 @@ def store(given: list[str], question: str, database: str, wrong: str, path: Path
         while True:
             sql = given[0] if given else _typed()
             if not given and not sql:
-                _say("Nothing was stored.")
+                say("Nothing was stored.")
                 return None
             try:
                 found = add_correction(question, database, wrong=wrong, sql=sql, path=path, executor=executor)
             except DatabaseError as error:
                 if given:
                     raise
-                _say(str(error))
+                say(str(error))
             else:
-                _say(f"Stored in {path} as {found.id}." if found.added else f"It was in {path} already ({found.id}).")
+                say(f"Stored in {path} as {found.id}." if found.added else f"It was in {path} already ({found.id}).")
                 return found
 
 
 def _typed() -> str:
     """Return the lines typed up to a semicolon, an empty line or the end of input."""
-    _say("Corrected SQL (a semicolon or an empty line ends it; nothing leaves all as it is):")
+    say("Corrected SQL (a semicolon or an empty line ends it; nothing leaves all as it is):")
     lines: list[str] = []
     while line := sys.stdin.readline().rstrip():
         lines.append(line)
         if line.endswith(";"):
             break
     return "\n".join(lines)
-
-
-def _say(text: str) -> None:
-    print(safe(text, keep_lines=True), file=sys.stderr, flush=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +17,7 @@ from cyclopts import App, Parameter
 
 from sqlwright.cli.options import RUNS, Json, Overrides, RecipeFile, Runs
 from sqlwright.cli.tables import aligned, print_json, safe
+from sqlwright.cli.terminal import say
 from sqlwright.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def check(recipe: RecipeFile, /, *, set: Overrides = None, runs: Runs = RUNS, js
         f"{found.epochs} (prices as of {found.prices.as_of}; tokens by {found.counter.name})"
     )
     if found.counter.note:
-        _say(found.counter.note)
+        say(found.counter.note)
     for problem in found.problems[:20]:
         print(safe(problem))
     if len(found.problems) > 20:
@@ -123,7 +123,7 @@ def costs(
     print("\n".join(aligned(cells, (False, True, True, True, True, False))))
     print(f"Prices as of {checked.prices.as_of}; hosted tokens by {checked.counter.name}.")
     if checked.counter.note:
-        _say(checked.counter.note)
+        say(checked.counter.note)
     return 0
 
 
@@ -142,7 +142,7 @@ def upload(
     from sqlwright.runs import hosted
 
     with _run_of(recipe, set, runs) as run:
-        sent = hosted.upload(run, HostedClient(base_url), _say)
+        sent = hosted.upload(run, HostedClient(base_url), say)
     if json:
         print_json(sent)
     else:
@@ -188,7 +188,7 @@ def poll(
     if every <= 0:
         raise RecipeError(f"--every: expected seconds above 0, found {every:g}.")
     with _run_of(recipe, set, runs) as run:
-        return _shown(hosted.poll(run, HostedClient(base_url), None if once else every, _say), json)
+        return _shown(hosted.poll(run, HostedClient(base_url), None if once else every, say), json)
 
 
 @app.command
@@ -241,9 +241,5 @@ def _shown(job: Job, as_json: bool) -> int:
         tokens = f", {job.trained_tokens:,} tokens trained" if job.trained_tokens else ""
         print(safe(f"{job.id}: {job.status}{made}{tokens}"))
         if job.error:
-            _say(job.error)
+            say(job.error)
     return 1 if job.status in ("failed", "cancelled") else 0
-
-
-def _say(text: str) -> None:
-    print(safe(text, keep_lines=True), file=sys.stderr, flush=True)

@@ -64,7 +64,7 @@ def export(
 
 def _do(only: str | None, path: Path, overrides: list[str] | None, runs: Path, plan_only: bool, as_json: bool) -> int:
     from sqlwright import pipeline
-    from sqlwright.cli.terminal import TerminalReporter
+    from sqlwright.cli.terminal import continuing
     from sqlwright.recipe import read_recipe
 
     recipe = read_recipe(path, overrides or ())
@@ -75,14 +75,8 @@ def _do(only: str | None, path: Path, overrides: list[str] | None, runs: Path, p
         else:
             print(safe(planned.text(), keep_lines=True))
         return 0
-    reporter = TerminalReporter()
-    try:
+    with continuing() as reporter:
         outcome = pipeline.run(recipe, path, runs, reporter, only=only)
-    except (KeyboardInterrupt, SystemExit):
-        reporter.say("What is done is kept: the same command continues.")
-        raise
-    finally:
-        reporter.finish()
     if as_json:
         print_json(outcome.to_json())
     else:

@@ -5,7 +5,6 @@ Not covered: the loop itself (see `sqlwright.runs.self_instruct`).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from sqlwright.cli.options import Json
-from sqlwright.cli.tables import print_json, safe
+from sqlwright.cli.tables import print_json
+from sqlwright.cli.terminal import continuing, say
 from sqlwright.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def self_instruct(
         raise RecipeError(f"self-instruct {kind} {needed} --database FILE.")
     path = find_model(model)
     settings = InstructSettings(solutions, temperature, max_tokens, seed)
-    with _opened(path, database, max_tokens) as (engine, problems):
+    with continuing() as reporter, _opened(path, database, max_tokens) as (engine, problems):
         facts = work(
             engine,
             problems,
@@ -76,8 +76,8 @@ def self_instruct(
             count,
             settings,
             model_hash=model_hash(path),
-            progress=lambda done, total, kept: _say(f"attempt {done} of {total}: {kept} accepted"),
-            say=_say,
+            progress=lambda done, total, kept: reporter.progress("self-instruct", done, total, f"{kept} accepted"),
+            say=reporter.say,
         )
     if json:
         print_json(facts)
@@ -106,9 +106,5 @@ def _opened(path: Path, database: Path | None, max_tokens: int) -> Iterator[tupl
         else:
             problems = SqlProblems(database, chat, executor, engine.count_tokens)
             if problems.omitted:
-                _say(f"The schema is too long for the model; not shown to it: {', '.join(problems.omitted)}")
+                say(f"The schema is too long for the model; not shown to it: {', '.join(problems.omitted)}")
             yield engine, problems
-
-
-def _say(text: str) -> None:
-    print(safe(text), file=sys.stderr, flush=True)

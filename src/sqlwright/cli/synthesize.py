@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from sqlwright.cli.options import Json
 from sqlwright.cli.tables import print_json, safe
-from sqlwright.cli.terminal import TerminalReporter
+from sqlwright.cli.terminal import continuing
 from sqlwright.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def synthesize(
     if no_model and (model or adapter):
         raise RecipeError("expected either --no-model or a --model and --adapter, found both.")
     target = out or Path(f"{database.stem}.synthetic.jsonl")
-    reporter = TerminalReporter()
-    try:
+    with continuing() as reporter:
         found = synthesise_file(
             database,
             target,
@@ -67,11 +66,6 @@ def synthesize(
             adapter=adapter,
             reporter=reporter,
         )
-    except (KeyboardInterrupt, SystemExit):
-        reporter.say("What is done is kept: the same command continues.")
-        raise
-    finally:
-        reporter.finish()
     if json:
         print_json(found.document())
     else:

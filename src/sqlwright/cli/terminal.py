@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from sqlwright.cli.tables import safe
@@ -25,6 +27,24 @@ LINE_EVERY = 10.0
 
 _WORDS = {"run": "", "continue": "continues", "redo": "once more", "up to date": "up to date"}
 _SHORTEST_WINDOW = 30.0
+
+
+def say(text: str) -> None:
+    """Print a message on stderr that can't act on a terminal."""
+    print(safe(text, keep_lines=True), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def continuing() -> Iterator[TerminalReporter]:
+    """Yield a reporter for work that goes on when its command is given again, which is said when it is stopped."""
+    reporter = TerminalReporter()
+    try:
+        yield reporter
+    except (KeyboardInterrupt, SystemExit):
+        reporter.say("What is done is kept: the same command continues.")
+        raise
+    finally:
+        reporter.finish()
 
 
 class Pace:

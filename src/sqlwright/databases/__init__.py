@@ -7,7 +7,7 @@ scheme of a database's URL; a path is a SQLite file.
 from sqlwright.databases.engines import ENGINES, at_server, database_name, is_url, shown
 from sqlwright.databases.executor import Executor
 from sqlwright.databases.outcome import ErrorClass, Limits, Outcome, Status
-from sqlwright.databases.schema import Column, ForeignKey, Schema, Table, describe, sample_values
+from sqlwright.databases.schema import Column, ForeignKey, Schema, Table, describe, quoted_name, sample_values
 
 __all__ = [
     "ENGINES",
@@ -24,6 +24,7 @@ __all__ = [
     "database_name",
     "describe",
     "is_url",
+    "quoted_name",
     "sample_values",
     "shown",
 ]

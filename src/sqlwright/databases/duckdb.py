@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import datetime
 import math
-import time
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 
-from sqlwright.databases.rows import FailedError, read
+from sqlwright.databases.rows import FailedError, answered, read
 
 _CONFIG = {
     "enable_external_access": "false",
@@ -37,17 +36,20 @@ duckdb.connect(":memory:", config={"threads": "1"}).close()
 
 
 def run(path: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Return how one query ended, and its rows as lines of JSON (see `sqlite.run`).
+    """Return how one query ended, and its rows as lines of JSON (see `rows.answered`).
 
     Numbers are numbers, booleans 1 and 0, blobs bytes; everything else is text, dates as `2026-11-21`.
 
     Raises:
         MemoryError: the worker's memory limit was reached.
     """
-    start = time.perf_counter()
+    return answered(lambda: _run(path, sql, limits))
+
+
+def _run(path: str, sql: str, limits: dict[str, Any]) -> tuple[list[str], list[bytes], bool]:
+    config = {**_CONFIG, "memory_limit": f"{max(16, limits['memory_mb'])}MB"}
     connection = None
     try:
-        config = {**_CONFIG, "memory_limit": f"{max(16, limits['memory_mb'])}MB"}
         connection = duckdb.connect(path, read_only=True, config=config)
         cursor = connection.execute(_statement(connection, sql))
         columns = [entry[0] for entry in cursor.description]
@@ -55,17 +57,12 @@ def run(path: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], li
         def fetch(count: int) -> list[list[Any]]:
             return [[_value(value) for value in row] for row in cursor.fetchmany(count)]
 
-        pieces, truncated = read(fetch, len(columns), limits)
-        head: dict[str, Any] = {"status": "ok", "columns": columns, "truncated": truncated}
-    except FailedError as error:
-        head, pieces = error.head, []
+        return (columns, *read(fetch, len(columns), limits))
     except duckdb.Error as error:
-        head, pieces = _failed(error, path).head, []
+        raise _failed(error, path) from None
     finally:
         if connection is not None:
             connection.close()
-    head["seconds"] = time.perf_counter() - start
-    return head, pieces
 
 
 def _statement(connection: Any, sql: str) -> Any:

@@ -38,7 +38,6 @@ from sqlwright.databases.process import (
 )
 from sqlwright.errors import DatabaseError
 
-_ENGINE = Path(__file__).resolve().parent / "sqlite.py"
 # NUL and the control characters that no SQL has outside of attacks; surrogates are halves of characters.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -130,7 +129,7 @@ class Executor:
             worker.discard()
             worker = None
         if worker is None:
-            worker = WorkerProcess(_ENGINE)
+            worker = WorkerProcess()
         with self._lock:
             self._busy.add(worker)
             late = self._closed

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -24,7 +23,7 @@ from pymysql.constants import ER, FIELD_TYPE
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
-from sqlwright.databases.rows import FailedError, number, read
+from sqlwright.databases.rows import FailedError, answered, number, read, refuse_words
 
 # As words they mean nothing else, so they are looked for in the whole text.
 _REFUSED = re.compile(
@@ -66,39 +65,35 @@ _CONVERTED: dict[Any, Callable[..., Any]] = {
 
 
 def run(url: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Return how one query ended, and its rows as lines of JSON (see `sqlite.run`).
+    """Return how one query ended, and its rows as lines of JSON (see `rows.answered`).
 
     Numbers are numbers, BIT a number, binary strings bytes; everything else is the text that the server prints.
 
     Raises:
         MemoryError: the worker's memory limit was reached.
     """
-    start = time.perf_counter()
+    return answered(lambda: _run(url, sql, limits))
+
+
+def _run(url: str, sql: str, limits: dict[str, Any]) -> tuple[list[str], list[bytes], bool]:
+    refuse_words(_REFUSED, sql)
     connection = None
     try:
-        found = _REFUSED.search(sql)
-        if found is not None:
-            raise FailedError("refused", "refused", f"expected a query that only reads, found {found[0]}.")
         connection = _connect(url, limits["seconds"])
         _gate(connection, sql)
         cursor = connection.cursor(SSCursor)
         cursor.execute(sql)
         columns = [entry[0] for entry in cursor.description or ()]
-        pieces, truncated = read(cursor.fetchmany, len(columns), limits)
-        head: dict[str, Any] = {"status": "ok", "columns": columns, "truncated": truncated}
-    except FailedError as error:
-        head, pieces = error.head, []
+        return (columns, *read(cursor.fetchmany, len(columns), limits))
     except pymysql.Error as error:
         code, *words = error.args or (0,)
-        head = FailedError(*_CODES.get(code, ("error", "runtime_error")), str(words[0] if words else error)).head
-        pieces = []
+        kind = _CODES.get(code, ("error", "runtime_error"))
+        raise FailedError(*kind, str(words[0] if words else error)) from None
     finally:
         if connection is not None:
             # Not `close`, which waits for the rest of a long result.
             with contextlib.suppress(OSError):
                 connection._force_close()
-    head["seconds"] = time.perf_counter() - start
-    return head, pieces
 
 
 def _connect(url: str, seconds: float) -> Any:

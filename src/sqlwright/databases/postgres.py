@@ -14,12 +14,12 @@ database's owner has written, and what installed extensions can do beyond the on
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 from psycopg import OperationalError, pq
 
-from sqlwright.databases.rows import FailedError, number, read
+from sqlwright.databases.engines import shown
+from sqlwright.databases.rows import FailedError, answered, number, read, refuse_words
 
 # Read-only transactions let these through, and rolling back doesn't undo them; or they run text as SQL, which would
 # hide such a name. They are looked for in the whole text, strings too: as words they mean nothing else.
@@ -64,11 +64,10 @@ _INTEGERS, _FLOATS, _NUMERIC, _BOOLEAN, _BYTEA = {20, 21, 23, 26}, {700, 701}, 1
 
 # Where PostgreSQL says that the extended protocol takes one statement.
 _SEVERAL = "exec_parse_message"
-_PASSWORD = re.compile(r"(//[^/@]*?):[^/@]*@")
 
 
 def run(url: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Return how one query ended, and its rows as lines of JSON (see `sqlite.run`).
+    """Return how one query ended, and its rows as lines of JSON (see `rows.answered`).
 
     Integers, floats and exact decimals are numbers, booleans 1 and 0, `bytea` bytes; everything else is the text
     that PostgreSQL prints, dates as `2026-11-21` and times as `2026-11-21 10:30:00`.
@@ -76,37 +75,29 @@ def run(url: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], lis
     Raises:
         MemoryError: the worker's memory limit was reached.
     """
-    start = time.perf_counter()
-    connection = None
+    return answered(lambda: _run(url, sql, limits))
+
+
+def _run(url: str, sql: str, limits: dict[str, Any]) -> tuple[list[str], list[bytes], bool]:
+    refuse_words(_REFUSED, sql)
+    connection = _connect(url, limits["seconds"])
     try:
-        found = _REFUSED.search(sql)
-        if found is not None:
-            raise FailedError("refused", "refused", f"expected a query that only reads, found {found[0]}.")
-        connection = _connect(url, limits["seconds"])
-        columns, pieces, truncated = _query(connection, sql, limits)
-        head: dict[str, Any] = {"status": "ok", "columns": columns, "truncated": truncated}
-    except FailedError as error:
-        head, pieces = error.head, []
+        return _query(connection, sql, limits)
     finally:
-        if connection is not None:
-            connection.finish()
-    head["seconds"] = time.perf_counter() - start
-    return head, pieces
+        connection.finish()
 
 
 def _connect(url: str, seconds: float) -> Any:
     """Return a connection in a read-only transaction, of a role that can do nothing else to the server."""
-    name = _PASSWORD.sub(r"\1@", url)
+    name = shown(url)
     try:
         given = {option.keyword: option.val for option in pq.Conninfo.parse(url.encode()) if option.val is not None}
         # libpq waits whole seconds, two at least; the parent's clock stops it earlier.
         given |= {b"connect_timeout": b"%d" % max(2, int(seconds)), b"client_encoding": b"UTF8"}
-        words = (
-            b"%s='%s'" % (key, value.replace(b"\\", b"\\\\").replace(b"'", b"\\'")) for key, value in given.items()
-        )
+        words = (b"%s='%s'" % (key, _escaped(value)) for key, value in given.items())
         connection = pq.PGconn.connect(b" ".join(words))
     except OperationalError as error:
-        found = _PASSWORD.sub(r"\1@", str(error).strip())
+        found = shown(str(error).strip())
         raise FailedError("error", "runtime_error", f"{name}: expected a PostgreSQL URL ({found}).") from None
     if connection.status != pq.ConnStatus.OK:
         message = " ".join(connection.get_error_message().split())

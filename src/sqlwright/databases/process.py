@@ -52,8 +52,8 @@ class WorkerProcess:
         DatabaseError: the process can't be started.
     """
 
-    def __init__(self, engine: Path) -> None:
-        command = [sys.executable, "-I", "-S", str(_HERE / "worker.py"), str(engine)]
+    def __init__(self) -> None:
+        command = [sys.executable, "-I", "-S", str(_HERE / "worker.py")]
         try:
             self._process = subprocess.Popen(
                 command,

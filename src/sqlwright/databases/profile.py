@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlwright.databases.executor import Executor
 from sqlwright.databases.outcome import Limits
-from sqlwright.databases.schema import Column, Schema, Table, describe
+from sqlwright.databases.schema import Column, Schema, Table, describe, quoted_name
 from sqlwright.errors import DatabaseError
 
 LOOKED_AT = 200_000
@@ -93,10 +93,10 @@ class _Profiler:
             chosen = table.columns[start : start + _AT_ONCE]
             asked = [
                 f"count(*) - count({name}), count(DISTINCT {name}), {_shown(f'min({name})')}, {_shown(f'max({name})')}"
-                for name in (_quoted(column.name) for column in chosen)
+                for name in (quoted_name(column.name) for column in chosen)
             ]
-            names = ", ".join(_quoted(column.name) for column in chosen)
-            source = f"(SELECT {names} FROM {_quoted(table.name)} LIMIT {LOOKED_AT})"
+            names = ", ".join(quoted_name(column.name) for column in chosen)
+            source = f"(SELECT {names} FROM {quoted_name(table.name)} LIMIT {LOOKED_AT})"
             (row,) = self._ask(f"SELECT {', '.join(asked)} FROM {source}")
             for number, column in enumerate(chosen):
                 nulls, distinct, smallest, largest = row[4 * number : 4 * number + 4]
@@ -122,9 +122,9 @@ class _Profiler:
 
     def _contained(self, table: Table, column: Column, other: Table, key: Column) -> tuple[int, int]:
         """Return how many of the column's distinct values are in the other table's key, and how many there are."""
-        own = _quoted(column.name)
-        values = f"SELECT DISTINCT {own} AS v FROM {_quoted(table.name)} WHERE {own} IS NOT NULL LIMIT {_COMPARED}"
-        there = f"v IN (SELECT {_quoted(key.name)} FROM {_quoted(other.name)})"
+        own = quoted_name(column.name)
+        values = f"SELECT DISTINCT {own} AS v FROM {quoted_name(table.name)} WHERE {own} IS NOT NULL LIMIT {_COMPARED}"
+        there = f"v IN (SELECT {quoted_name(key.name)} FROM {quoted_name(other.name)})"
         ((inside, every),) = self._ask(f"SELECT coalesce(sum({there}), 0), count(*) FROM ({values})")
         return int(inside), int(every)
 
@@ -191,7 +191,3 @@ def _shown(expression: str) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

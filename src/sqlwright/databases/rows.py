@@ -1,8 +1,6 @@
-"""Rows on their way out of a server's worker: encoded as lines of JSON, and cut at the limits.
+"""What the engines share: how a query's end is told, and its rows as lines of JSON, cut at the limits.
 
 Runs inside worker processes, which see this file without the rest of the package: the standard library only.
-
-Not covered: SQLite, whose worker must start faster than a second file can be read.
 """
 
 from __future__ import annotations
@@ -10,6 +8,8 @@ from __future__ import annotations
 import binascii
 import json
 import math
+import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +18,29 @@ MOST_ROWS = 1024
 BATCH_BYTES = 1_000_000
 """Encoded bytes that one batch aims at."""
 _LONGEST_NUMBER = 300
+
+
+def answered(query: Callable[[], tuple[list[str], list[bytes], bool]]) -> tuple[dict[str, Any], list[bytes]]:
+    """Return how one query ended, and its rows as lines of JSON.
+
+    The first item has the fields of `Outcome` except `rows`. Each line is an array of some rows and ends in a line
+    feed; bytes are written as `{"b": base64}`. `query` returns the columns, the lines and whether rows were left out.
+    """
+    start = time.perf_counter()
+    try:
+        columns, pieces, truncated = query()
+        head: dict[str, Any] = {"status": "ok", "columns": columns, "truncated": truncated}
+    except FailedError as error:
+        head, pieces = error.head, []
+    head["seconds"] = time.perf_counter() - start
+    return head, pieces
+
+
+def refuse_words(refused: re.Pattern[str], sql: str) -> None:
+    """Raise `FailedError` where the text has what no reading query needs."""
+    found = refused.search(sql)
+    if found is not None:
+        raise FailedError("refused", "refused", f"expected a query that only reads, found {found[0]}.")
 
 
 def read(
@@ -42,7 +65,7 @@ def read(
             return pieces, True
         pieces.append(line)
         left, room = left - len(rows), room - len(line)
-        count = max(1, min(MOST_ROWS, 2 * count, BATCH_BYTES // (len(line) // len(rows) + 1)))
+        count = max(1, min(MOST_ROWS, 16 * count, BATCH_BYTES // (len(line) // len(rows) + 1)))
     return pieces, False
 
 

@@ -208,9 +208,9 @@ class _Reader:
 
 def _size_and_samples(reader: _Reader, table: Table, count: int) -> dict[str, Any]:
     """Return the fields `rows` and `columns` of a table, filled by reading it."""
-    source = _quoted(table.name)
+    source = quoted_name(table.name)
     wanted = [column for column in table.columns if count > 0 and is_sampled(column.type)]
-    cuts = [_cut(_quoted(column.name)) for column in wanted]
+    cuts = [_cut(quoted_name(column.name)) for column in wanted]
     counted = f"(SELECT count(*) FROM (SELECT 1 FROM {source} LIMIT {COUNTED_ROWS + 1}))"
     scanned = SCANNED_ROWS if wanted else 1
     try:
@@ -270,7 +270,8 @@ def _spelt(column: str, table: Table | None) -> str:
     return column
 
 
-def _quoted(name: str) -> str:
+def quoted_name(name: str) -> str:
+    """Return a table's or column's name in double quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -1,8 +1,7 @@
 """The SQLite engine: open a file for reading only, and run exactly one reading statement on it.
 
 Whether a statement reads is asked of SQLite itself, by its authorizer while it compiles the statement, never
-of the text. This file runs inside the worker process and is loaded there by its path: it imports the standard
-library only, and nothing from SQLWright.
+of the text. Runs inside the worker process, which sees this file without the rest of the package.
 
 Not covered here: time and memory limits (the worker and its parent enforce them from outside), databases in
 several files, URLs, Windows.
@@ -10,14 +9,13 @@ several files, URLs, Windows.
 
 from __future__ import annotations
 
-import binascii
-import json
 import os
 import sqlite3
 import stat
-import time
 from collections.abc import Callable
 from typing import Any
+
+from sqlwright.databases.rows import FailedError, answered, read
 
 HEADER = b"SQLite format 3\x00"
 _END = "; \t\r\n\f"
@@ -56,17 +54,13 @@ _UNPARSABLE = (
 )
 
 
-class UnreadableError(Exception):
-    """The file can't be opened as a SQLite database; the message is for the user."""
-
-
 def connect(path: str, patience: float) -> sqlite3.Connection:
     """Return a connection to the file `path` that can't write, attach or load anything.
 
     `patience` is how many seconds to wait for another process's lock.
 
     Raises:
-        UnreadableError: the path holds no SQLite database that can be read.
+        FailedError: the path holds no SQLite database that can be read.
     """
     immutable = "&immutable=1" if _is_quiet_wal(path) else ""
     name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
@@ -75,7 +69,7 @@ def connect(path: str, patience: float) -> sqlite3.Connection:
             f"file:{name}?mode=ro{immutable}", uri=True, timeout=patience, isolation_level=None
         )
     except sqlite3.Error as error:
-        raise UnreadableError(f"{path}: can't be opened as a SQLite database ({error}).") from None
+        raise _unreadable(f"{path}: can't be opened as a SQLite database ({error}).") from None
     # Temporary structures stay in memory so that a sort never makes a file; a view in the file may not call
     # functions with side effects.
     connection.execute("PRAGMA query_only=ON")
@@ -85,35 +79,34 @@ def connect(path: str, patience: float) -> sqlite3.Connection:
 
 
 def run(path: str, sql: str, limits: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Return how one query ended, and its rows as lines of JSON.
-
-    The first item has the fields of `Outcome` except `rows`. Each line is an array of some rows and ends in a
-    line feed; bytes are written as `{"b": base64}`.
+    """Return how one query ended, and its rows as lines of JSON (see `rows.answered`).
 
     Raises:
         MemoryError: the worker's memory limit was reached.
     """
-    start = time.perf_counter()
+    return answered(lambda: _run(path, sql, limits))
+
+
+def _run(path: str, sql: str, limits: dict[str, Any]) -> tuple[list[str], list[bytes], bool]:
     connection = None
     try:
         connection = connect(path, patience=limits["seconds"] / 2)
-        columns, pieces, truncated = _query(connection, sql, limits)
-        head: dict[str, Any] = {"status": "ok", "columns": columns, "truncated": truncated}
-    except _Refused as error:
-        head, pieces = _failure("refused", "refused", str(error)), []
-    except UnreadableError as error:
-        head, pieces = _failure("error", "runtime_error", str(error)), []
+        return _query(connection, sql, limits)
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
-        head, pieces = _classified(error, path), []
+        raise _classified(error, path) from None
     finally:
         if connection is not None:
             connection.close()
-    head["seconds"] = time.perf_counter() - start
-    return head, pieces
 
 
-class _Refused(Exception):
-    """The statement would do something else than read."""
+def _refused(message: str) -> FailedError:
+    """Return the failure of a statement that would do something else than read."""
+    return FailedError("refused", "refused", message)
+
+
+def _unreadable(message: str) -> FailedError:
+    """Return the failure where a file can't be opened as a SQLite database."""
+    return FailedError("error", "runtime_error", message)
 
 
 def _query(connection: sqlite3.Connection, sql: str, limits: dict[str, Any]) -> tuple[list[str], list[bytes], bool]:
@@ -131,75 +124,29 @@ def _query(connection: sqlite3.Connection, sql: str, limits: dict[str, Any]) -> 
             if attempt == "first" and denied and _connect_rtrees(connection, denied[0]):
                 continue
             if denied:
-                raise _Refused(f"expected a query that only reads, found {denied[0]}.") from None
+                raise _refused(f"expected a query that only reads, found {denied[0]}.") from None
             if code == "SQLITE_READONLY":
-                raise _Refused(f"expected a query that only reads ({error}).") from None
+                raise _refused(f"expected a query that only reads ({error}).") from None
             if "one statement at a time" in str(error):
-                raise _Refused("expected one statement, found several.") from None
+                raise _refused("expected one statement, found several.") from None
             raise
         except sqlite3.Warning:
-            raise _Refused("expected one statement, found several.") from None
+            raise _refused("expected one statement, found several.") from None
     if cursor.description is None:
         raise sqlite3.OperationalError("incomplete input: expected a query, found no statement that returns rows")
     columns = [_column_name(entry[0]) for entry in cursor.description]
     try:
-        return (columns, *_fetch(cursor, limits))
+        return (columns, *read(cursor.fetchmany, len(columns), limits))
     except sqlite3.OperationalError as error:
         if not str(error).startswith("Could not decode to UTF-8"):
             raise
         # Decoding every text here takes longer than most queries, so it is done only where it must be.
         connection.text_factory = _decode
-        return (columns, *_fetch(connection.execute(sql.rstrip(_END)), limits))
+        return (columns, *read(connection.execute(sql.rstrip(_END)).fetchmany, len(columns), limits))
 
 
 def _column_name(name: object) -> str:
     return name if isinstance(name, str) else ""
-
-
-def _fetch(cursor: sqlite3.Cursor, limits: dict[str, Any]) -> tuple[list[bytes], bool]:
-    """Return the encoded rows within the limits, and whether there were more."""
-    width = max(1, len(cursor.description))
-    rows_left = min(limits["rows"], max(1, limits["cells"] // width))
-    bytes_left = limits["bytes"]
-    pieces: list[bytes] = []
-    count = 1
-    while True:
-        rows = cursor.fetchmany(min(count, rows_left + 1))
-        if not rows:
-            return pieces, False
-        more = len(rows) > rows_left
-        if more:
-            rows = rows[:rows_left]
-        piece = _encode(rows)
-        if len(piece) > bytes_left:
-            pieces += _rows_within(rows, bytes_left)
-            return pieces, True
-        pieces.append(piece)
-        if more:
-            return pieces, True
-        bytes_left -= len(piece)
-        rows_left -= len(rows)
-        # Few rows at a time while rows are wide, so that a batch of huge values stays within the memory.
-        count = max(1, min(1024, 16 * count, 1_000_000 // (len(piece) // max(1, len(rows)) + 1)))
-
-
-def _rows_within(rows: list[Any], room: int) -> list[bytes]:
-    pieces: list[bytes] = []
-    for row in rows:
-        piece = _encode([row])
-        room -= len(piece)
-        if room < 0:
-            break
-        pieces.append(piece)
-    return pieces
-
-
-def _encode(rows: list[Any]) -> bytes:
-    return json.dumps(rows, separators=(",", ":"), default=_blob).encode("ascii") + b"\n"
-
-
-def _blob(value: Any) -> dict[str, str]:
-    return {"b": binascii.b2a_base64(value, newline=False).decode("ascii")}
 
 
 def _decode(raw: bytes) -> str:
@@ -271,34 +218,24 @@ def _connect_rtrees(connection: sqlite3.Connection, denied: str) -> bool:
     return bool(tables)
 
 
-def _failure(status: str, error_class: str, message: str) -> dict[str, Any]:
-    return {
-        "status": status,
-        "columns": [],
-        "truncated": False,
-        "error_class": error_class,
-        "message": message,
-    }
-
-
-def _classified(error: Exception, path: str) -> dict[str, Any]:
+def _classified(error: Exception, path: str) -> FailedError:
     message = str(error)
     name = getattr(error, "sqlite_errorname", "") or ""
     if name == "SQLITE_IOERR_NOMEM":
         raise MemoryError from None
     if name == "SQLITE_TOOBIG" or message == "string or blob too big":
-        return _failure("memory_limit", "memory_limit", f"a value is too large ({message}).")
+        return FailedError("memory_limit", "memory_limit", f"a value is too large ({message}).")
     if message.startswith("no such table"):
-        return _failure("error", "unknown_table", message)
+        return FailedError("error", "unknown_table", message)
     if message.startswith("no such column"):
-        return _failure("error", "unknown_column", message)
+        return FailedError("error", "unknown_column", message)
     if any(part in message for part in _UNPARSABLE) and not message.startswith("fts5:"):
-        return _failure("error", "unparsable", message)
+        return FailedError("error", "unparsable", message)
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR")):
         message = f"{path}: {message}.{_advice(path)}"
     elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         message = f"{path}: expected a sound SQLite database, found a damaged one ({message})."
-    return _failure("error", "runtime_error", message)
+    return FailedError("error", "runtime_error", message)
 
 
 def _advice(path: str) -> str:
@@ -324,14 +261,14 @@ def _is_quiet_wal(path: str) -> bool:
             with open(path, "rb") as file:  # noqa: PTH123
                 head = file.read(20)
     except OSError as error:
-        raise UnreadableError(f"{path}: expected a SQLite database file ({error.strerror}).") from None
+        raise _unreadable(f"{path}: expected a SQLite database file ({error.strerror}).") from None
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "something that is no plain file"
-        raise UnreadableError(f"{path}: expected a SQLite database file, found {kind}.")
+        raise _unreadable(f"{path}: expected a SQLite database file, found {kind}.")
     if not head:
-        raise UnreadableError(f"{path}: expected a SQLite database, found an empty file.")
+        raise _unreadable(f"{path}: expected a SQLite database, found an empty file.")
     if not head.startswith(HEADER):
-        raise UnreadableError(f"{path}: expected a SQLite database, found another kind of file or an encrypted one.")
+        raise _unreadable(f"{path}: expected a SQLite database, found another kind of file or an encrypted one.")
     if len(head) < 20 or 2 not in head[18:20]:
         return False
     try:
@@ -340,5 +277,5 @@ def _is_quiet_wal(path: str) -> bool:
     except OSError:
         return True
     if not os.path.exists(path + "-shm"):  # noqa: PTH110
-        raise UnreadableError(f"{path}: can't be read as it is.{_advice(path)}")
+        raise _unreadable(f"{path}: can't be read as it is.{_advice(path)}")
     return False

@@ -1,7 +1,7 @@
 """The program of a worker process: read a query, run it, write the outcome, until the parent is gone.
 
-It is started by path with `python -I -S`, imports the standard library only and loads SQLite's engine by path, so
-that it starts in some 40 milliseconds and stays small; other engines come when they are first needed. A frame, in
+It is started by path with `python -I -S` and imports the standard library and SQLite's engine only, so that it starts
+in some 40 milliseconds and stays small; other engines come when they are first needed. A frame, in
 both directions, is a length of 4 bytes, most significant first, and so many bytes. A request is a JSON object
 (database, sql, limits; other engines: engine and packages, the folders to import from); an answer is lines of JSON:
 an object, then arrays of rows. Nothing in an answer can make the parent run code.
@@ -19,7 +19,6 @@ import signal
 import sys
 import threading
 from importlib import import_module
-from importlib.machinery import SourceFileLoader
 from types import ModuleType
 from typing import Any
 
@@ -38,11 +37,11 @@ NO_MEMORY = (
 )
 
 
-def main(engine_path: str) -> None:
+def main() -> None:
     """Serve requests from stdin on stdout until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even inside SQLite's code
-    engines = {"": _load(engine_path)}
+    engines = {"": _load("sqlite", [])}
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
     _give_up_rights()
     base = _address_space()
@@ -53,7 +52,7 @@ def main(engine_path: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, limits["seconds"] + ALARM_AFTER)
         name = request.get("engine", "")
         if name not in engines:
-            engines[name] = _load_with_packages(name, request["packages"])
+            engines[name] = _load(name, request["packages"])
             base = _address_space()
         _allow(base, limits["memory_mb"] * 1024 * 1024 * getattr(engines[name], "SPARE", 1))
         answer = _answer(engines[name], request, base)
@@ -71,13 +70,7 @@ def _answer(engine: Any, request: dict[str, Any], base: int) -> list[bytes]:
         return [NO_MEMORY]
 
 
-def _load(path: str) -> ModuleType:
-    engine = ModuleType("engine")
-    SourceFileLoader("engine", path).exec_module(engine)
-    return engine
-
-
-def _load_with_packages(name: str, folders: list[str]) -> ModuleType:
+def _load(name: str, folders: list[str]) -> ModuleType:
     """Load the engine `name`, which may import packages from `folders` and its neighbours in this folder.
 
     Those are imported as parts of the package, whose own `__init__` isn't run: it would import the whole room.
@@ -145,4 +138,4 @@ def _write(pieces: list[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sqlwright.databases import quoted_name
 from sqlwright.datasets.dataset import BadQuestion
 from sqlwright.datasets.locate import cache_folder
 from sqlwright.records import stable_id
@@ -74,11 +75,6 @@ def _contents(schema: str, rows: Mapping[str, Sequence[Sequence[Cell]]]) -> byte
         raise BadQuestion(f"bad schema: SQLite says {error}") from None
     finally:
         connection.close()
-
-
-def quoted_name(name: str) -> str:
-    """Return a name in double quotes."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:

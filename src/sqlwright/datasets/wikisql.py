@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlwright.databases import quoted_name
 from sqlwright.datasets.dataset import BadQuestion, Collector, Dataset, kind_of
-from sqlwright.datasets.made import Cell, make_database, quoted_name
+from sqlwright.datasets.made import Cell, make_database
 from sqlwright.datasets.objects import line_objects
 from sqlwright.datasets.text import read_text
 from sqlwright.datasets.wikisql_form import make_sql

@@ -13,8 +13,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from sqlwright.databases import quoted_name
 from sqlwright.datasets.dataset import BadQuestion, kind_of
-from sqlwright.datasets.made import Cell, quoted_name
+from sqlwright.datasets.made import Cell
 
 FUNCTIONS = ("", "MAX", "MIN", "COUNT", "SUM", "AVG")
 OPERATORS = ("=", ">", "<")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlwright.databases import Executor, Limits, describe, is_url, shown
+from sqlwright.databases import Executor, Limits, describe, is_url, quoted_name, shown
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.evaluation.robust import Progress, Rows, has_top_level_order, results_equal
 from sqlwright.evaluation.statistics import score
@@ -160,8 +160,7 @@ _Copied = tuple[str, list[str], list[Kind], list[tuple[Any, ...]]]
 
 def _tables(path: Path, executor: Executor) -> Iterator[_Copied]:
     for table in describe(path, 0, executor=executor).tables:
-        quoted = table.name.replace('"', '""')
-        outcome = executor.run(path, f'SELECT * FROM "{quoted}"', limits=_WHOLE).require()
+        outcome = executor.run(path, f"SELECT * FROM {quoted_name(table.name)}", limits=_WHOLE).require()
         if outcome.truncated:
             raise DatabaseError(f"{path}: table {table.name} is too large to copy: over {len(outcome.rows):,} rows.")
         columns = [column.name.lower() for column in table.columns]

@@ -124,8 +124,13 @@ class RunFolder:
 
 def append_records(path: Path, records: Sequence[Record]) -> None:
     """Append records as lines and sync: they survive a kill from here on."""
+    append_lines(path, [record.to_json() for record in records])
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines and sync: they survive a kill from here on."""
     with path.open("a", encoding="utf-8") as file:
-        file.write("".join(record.to_json() + "\n" for record in records))
+        file.write("".join(line + "\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
 

@@ -29,7 +29,7 @@ from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import model_hash
 from sqlwright.prompts import STYLES, PromptFormat
 from sqlwright.records import Question
-from sqlwright.runs.folder import hash_path, hash_values, read_appended, write_text
+from sqlwright.runs.folder import append_lines, hash_path, hash_values, read_appended, write_text
 from sqlwright.runs.reporter import Reporter, Silent
 from sqlwright.runs.round_trip import MAX_TOKENS, RoundTrip, Tried
 
@@ -273,10 +273,7 @@ class _Journal:
             {"sql": pair.sql, "rule": pair.wordings[0], "reworded": one.reworded, "right": one.right}
             for pair, one in zip(batch, tried, strict=True)
         ]
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self._path, [json.dumps(line, ensure_ascii=False) for line in lines])
 
 
 def _write_questions(path: Path, database: Path, questions: Sequence[Question]) -> None:
