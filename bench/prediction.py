@@ -1,14 +1,16 @@
-"""Prediction with shared prefixes in the GGUF engine against one question after another through `transformers`.
+"""Prediction with shared prefixes against one question after another through `transformers`.
 
-    python bench/prediction.py [--model NAME_OR_GGUF] [--adapter FOLDER] [--questions 60] [--sample 10] [--json OUT]
+    python bench/prediction.py [--model NAME_OR_GGUF] [--adapter FOLDER] [--engine torch|gguf] [--questions 60]
+                               [--sample 10] [--json OUT]
 
-    sqlwright      `decoding.predict` on the GGUF file: the schema is decoded once, its questions side by side
+    sqlwright      `decoding.predict`: every schema is read once, questions are decoded side by side (in torch those of
+                   all databases, in the GGUF engine those of one)
     transformers   `model.generate`, batch 1, greedy, the full prompt each time (as DB-GPT-Hub predicts), on the same
                    weights dequantised, with the key-value cache and the same stops
 
 Both get the same prompts, each in a process of its own; loading the model doesn't count. The slow way answers a sample
 of the questions (spread over the databases, drawn by the seed); the ratio is that of seconds a question on the sample,
-where a question's share of SQLWright's time is its database's time over its questions, schema included. Also prints how
+where a question's share of SQLWright's time is its wave's time over its questions, schemas included. Also prints how
 many answers agree and the execution accuracy of both. Exits with 1 if SQLWright isn't 5 times as fast on the sample.
 
 Not covered: batched generation in other engines, sampling, voting.
@@ -18,10 +20,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,7 +68,8 @@ def main() -> int:
     parser.add_argument("--adapter", type=Path, help="folder of a trained adapter (PEFT's format)")
     parser.add_argument("--questions", type=int, default=60)
     parser.add_argument("--sample", type=int, default=10, help="questions that transformers answers too")
-    parser.add_argument("--parallel", type=int, default=settings.parallel)
+    parser.add_argument("--engine", choices=("torch", "gguf"), default="torch")
+    parser.add_argument("--parallel", type=int, default=0, help="0: 96 with torch, 8 with gguf")
     parser.add_argument("--max-tokens", type=int, default=settings.max_tokens)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
@@ -108,35 +111,36 @@ def chosen_prompts(options: argparse.Namespace) -> tuple[list[Prompt], list[Prom
 def predict_sqlwright(
     options: argparse.Namespace, prompts: Sequence[Prompt], _sample: Sequence[Prompt], tokenizer: Any
 ) -> Predicted:
-    """Return the answers to all questions through the GGUF engine."""
-    from sqlwright.decoding import predict, prompt_groups
+    """Return the answers to all questions through the chosen engine."""
+    from sqlwright.decoding import predict, prompt_groups, prompt_waves
     from sqlwright.export.gguf_adapter import write_gguf_adapter
-    from sqlwright.models.gguf import GgufEngine
+    from sqlwright.models.engines import PARALLEL, open_engine
 
     path = find_model(options.model)
     longest = max(len(tokenizer(prompt.prefix + prompt.suffix)["input_ids"]) for prompt in prompts)
     result = Predicted("sqlwright")
-    by_database: dict[str, float] = defaultdict(float)
     with tempfile.TemporaryDirectory() as folder:
         adapter = None
         if options.adapter:
-            adapter = Path(folder) / "adapter.gguf"
-            write_gguf_adapter(options.adapter, path, adapter)
+            adapter = Path(shutil.copytree(options.adapter, Path(folder) / "adapter"))
+            write_gguf_adapter(adapter, path, adapter / "adapter.gguf")
+        parallel = options.parallel or PARALLEL[options.engine]
+        waves = [[group] for group in prompt_groups(prompts, parallel)]
+        if options.engine == "torch":
+            waves = prompt_waves(prompts, parallel)
         context = longest + options.max_tokens + 8
-        with GgufEngine(path, adapter, context=context, parallel=options.parallel) as engine:
+        with open_engine(options.engine, path, adapter, context=context, parallel=parallel) as engine:
             forget_peak()
             last, cpu = time.perf_counter(), time.process_time()
-            for completions in predict(engine, prompt_groups(prompts, options.parallel), options.max_tokens):
+            for completions in predict(engine, waves, options.max_tokens):
                 now = time.perf_counter()
-                by_database[completions[0].database] += now - last
-                last = now
                 for completion in completions:
                     result.sql[completion.id] = completion.sql
                     result.tokens[completion.id] = completion.tokens
+                    result.seconds[completion.id] = (now - last) / len(completions)
+                last = now
             result.cpu_seconds = time.process_time() - cpu
             result.peak_mb = peak_memory_mb()
-    members = Counter(prompt.database for prompt in prompts)
-    result.seconds = {one.id: by_database[one.database] / members[one.database] for one in prompts}
     return result
 
 
@@ -146,9 +150,9 @@ def predict_one_by_one(
     """Return the answers to the sample through `model.generate`."""
     import torch
 
+    from sqlwright.models.device import choose_device, choose_dtype, choose_threads
     from sqlwright.models.weights import load_model
     from sqlwright.sql.extract import extract_sql
-    from sqlwright.training.device import choose_device, choose_dtype, choose_threads
 
     torch.set_num_threads(choose_threads(0))
     device = choose_device("auto")
@@ -236,7 +240,7 @@ def report(own: Predicted, one_by_one: Predicted) -> int:
     everything = list(own.sql)
     line("sqlwright, all questions", own, everything, "", execution_accuracy([own], everything)[0])
     agree = sum(own.sql[key] == one_by_one.sql[key] for key in sample)
-    print(f"\n{agree} of {len(sample)} answers agree word for word (4-bit arithmetic against dequantised weights)")
+    print(f"\n{agree} of {len(sample)} answers agree word for word (the GGUF engine computes in 4 to 8 bits)")
     ratio = slow / sum(own.seconds[key] for key in sample)
     met = ratio >= GOAL
     print(f"{'met   ' if met else 'MISSED'}  {ratio:.2f} times as fast as one by one (goal {GOAL:.0f})")

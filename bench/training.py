@@ -87,9 +87,9 @@ def measure(system: str, options: argparse.Namespace) -> Measured:
     """Return what training with `system` takes and where it leads; runs in a process of its own."""
     import torch
 
+    from sqlwright.models.attention import use_shared_prefix_attention
+    from sqlwright.models.device import choose_device, choose_dtype, choose_threads
     from sqlwright.models.weights import load_model
-    from sqlwright.training.attention import use_shared_prefix_attention
-    from sqlwright.training.device import choose_device, choose_dtype, choose_threads
     from sqlwright.training.packing import encode
     from sqlwright.training.trainer import make_plan, mean_loss
 

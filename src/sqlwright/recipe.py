@@ -140,6 +140,9 @@ class TrainSettings(_Section):
     targets: Literal["all-linear", "attention", "mlp"] = Field(
         "all-linear", description="Which linear layers get LoRA matrices."
     )
+    layers: Annotated[int, Field(ge=0)] = Field(
+        0, description="Only the last so many layers get LoRA matrices, which saves work below them; 0 takes all."
+    )
     questions_per_step: Annotated[int, Field(ge=1)] = Field(
         24, description="Questions per optimizer step (gradient accumulation over different databases)."
     )
@@ -156,12 +159,18 @@ class TrainSettings(_Section):
 
 
 class PredictSettings(_Section):
-    """Decoding through the GGUF engine."""
+    """Greedy decoding of the evaluation questions."""
 
     baseline: bool = Field(True, description="Also predict with the base model alone, for the before/after table.")
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="Longest answer in tokens.")
-    parallel: Annotated[int, Field(ge=1, le=64)] = Field(
-        8, description="Questions of a database that are decoded side by side."
+    engine: Literal["auto", "torch", "gguf"] = Field(
+        "auto",
+        description="`torch` decodes questions of several databases side by side, on a GPU where there is one; `gguf` "
+        "(llama.cpp) those of one database, in a quarter of the memory. `auto` is `torch` where its weights fit "
+        "into half of the memory.",
+    )
+    parallel: Annotated[int, Field(ge=0, le=256)] = Field(
+        0, description="Questions that are decoded side by side; 0 takes 96 with `torch` and 8 with `gguf`."
     )
 
 

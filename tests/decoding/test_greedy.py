@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlwright.decoding import completion, predict, prompt_groups
+from sqlwright.decoding import completion, predict, prompt_groups, prompt_waves
 from sqlwright.models.gguf import Answer, GgufEngine
 from sqlwright.records import Prompt
 
@@ -31,6 +31,19 @@ def test_groups_hold_every_prompt_once_and_share_a_prefix(prefixes: list[str], s
         assert max(sizes) - min(sizes) <= 1
 
 
+@given(st.lists(st.sampled_from("abcde"), max_size=40), st.integers(1, 9))
+def test_waves_hold_every_prompt_once_whatever_the_prefixes(prefixes: list[str], size: int) -> None:
+    prompts = [Prompt(str(i), prefix, prefix, f"s{i}") for i, prefix in enumerate(prefixes)]
+    waves = prompt_waves(prompts, size)
+    found = [prompt for wave in waves for group in wave for prompt in group]
+    assert sorted(found, key=lambda prompt: int(prompt.id)) == prompts
+    assert len(waves) == -(-len(prompts) // size)
+    assert all(1 <= sum(map(len, wave)) <= size for wave in waves)
+    for wave in waves:
+        assert all(len({prompt.prefix for prompt in group}) == 1 for group in wave)
+        assert len({group[0].prefix for group in wave}) == len(wave), "a schema is read once a wave"
+
+
 def test_a_completion_holds_the_sql_of_the_text() -> None:
     text = "Here it is:\n```sql\nSELECT name FROM singer;\n```\n"
     answer = Answer(text, (1, 2, 3), (-0.5, -1.0, 0.0), True, 0.25)
@@ -48,7 +61,7 @@ def test_predictions_come_group_by_group(tiny_model: Path) -> None:
     groups = prompt_groups(prompts, 2)
     seen: list[int] = []
     with GgufEngine(tiny_model, context=128, parallel=2) as engine:
-        found = list(predict(engine, groups, 4, seen.append))
+        found = list(predict(engine, [[group] for group in groups], 4, seen.append))
         alone = [completion(p, engine.answer(p.prefix, [p.suffix], 4)[0]) for p in groups[1]]
     assert [[one.id for one in group] for group in found] == [[prompt.id for prompt in group] for group in groups]
     assert [one.database for group in found for one in group] == [prompt.database for g in groups for prompt in g]

@@ -118,10 +118,10 @@ def test_tokens_are_those_of_training(engine: GgufEngine, tiny_model: Path) -> N
 def test_torch_agrees_on_every_token(engine: GgufEngine, tiny_model: Path) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("peft")
+    from sqlwright.models.attention import use_shared_prefix_attention
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
     from sqlwright.records import Prompt
-    from sqlwright.training.attention import use_shared_prefix_attention
     from sqlwright.training.loss import score_targets
     from sqlwright.training.packing import Encoded, encode, pack
 
@@ -211,3 +211,8 @@ def test_files_that_are_no_model(tiny_model: Path, tmp_path: Path) -> None:
 def test_a_model_is_no_adapter(tiny_model: Path) -> None:
     with pytest.raises(ModelError, match="expected a LoRA adapter for a llama model, found a llama model"):
         GgufEngine(tiny_model, tiny_model)
+
+
+def test_an_engine_that_was_never_asked_closes_at_once(tiny_model: Path) -> None:
+    for _ in range(5):
+        GgufEngine(tiny_model, context=64).close()

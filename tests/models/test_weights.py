@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 gguf = pytest.importorskip("gguf")
 
 from sqlwright.errors import ModelError  # noqa: E402
-from sqlwright.models.weights import load_model, model_name, permute_rotary, unpermute_rotary  # noqa: E402
+from sqlwright.models.weights import _five_bits, load_model, model_name, permute_rotary, unpermute_rotary  # noqa: E402
 
 
 def test_weights_and_answers_are_those_of_transformers_loader(tiny_model: Path) -> None:
@@ -147,3 +147,13 @@ def test_no_gguf_at_all(tmp_path: Path) -> None:
     path.write_bytes(b"GGUF" + struct.pack("<I", 3))
     with pytest.raises(ModelError):
         load_model(path, torch.float32)
+
+
+def test_five_bit_blocks_are_those_of_the_gguf_package() -> None:
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    blocks = draw.integers(0, 256, (40_000, 22), dtype=np.uint8)  # more than are read at once
+    blocks[:, :2] = draw.normal(0, 0.01, 40_000).astype(np.float16).view(np.uint8).reshape(-1, 2)
+    expected = gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType.Q5_0)
+    assert np.array_equal(_five_bits(torch.from_numpy(blocks)).numpy(), expected)

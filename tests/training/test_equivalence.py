@@ -16,7 +16,7 @@ pytest.importorskip("peft")
 
 from torch.nn.functional import cross_entropy  # noqa: E402
 
-from sqlwright.training.attention import use_shared_prefix_attention  # noqa: E402
+from sqlwright.models.attention import use_shared_prefix_attention  # noqa: E402
 from sqlwright.training.lora import TARGETS, use_fast_lora  # noqa: E402
 from sqlwright.training.loss import pack_loss, score_targets  # noqa: E402
 from sqlwright.training.packing import Encoded, deal_packs, pack  # noqa: E402
@@ -180,3 +180,15 @@ def test_scores_are_those_of_plain_sequences(
     scored = score_targets(model, pack(groups))
     torch.testing.assert_close(scored.log_probabilities, torch.cat(logs), rtol=1e-4, atol=1e-4)
     assert torch.equal(scored.likeliest, torch.cat(best))
+
+
+def test_the_last_layer_computes_only_the_rows_that_are_read(
+    make_model: Callable[..., Any], make_questions: Callable[..., Groups]
+) -> None:
+    model = make_model("qwen2")
+    seen: dict[str, int] = {}
+    for name, layer in (("first", model.model.layers[0]), ("last", model.model.layers[-1])):
+        layer.mlp.register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out.shape[1]}))
+    use_shared_prefix_attention(model)
+    pack_loss(model, pack(make_questions(SHAPES["one question"])))
+    assert seen == {"first": 34, "last": 8}

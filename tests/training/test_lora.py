@@ -105,3 +105,11 @@ def test_an_adapter_written_by_peft_is_read_back(make_model: Callable[..., Any],
         again = read_lora(make_model("llama"), tmp_path)
         assert trainable(again) == {}
         torch.testing.assert_close(again(input_ids=ids).logits, expected)
+
+
+def test_only_the_last_layers(make_model: Callable[..., Any]) -> None:
+    model = add_lora(make_model("qwen2"), 4, 8.0, "all-linear", seed=1, layers=1)
+    last = model.config.num_hidden_layers - 1
+    assert {name.split(".layers.")[1].split(".")[0] for name in trainable(model)} == {str(last)}
+    with_all = trainable(add_lora(make_model("qwen2"), 4, 8.0, "all-linear", seed=1, layers=99))
+    assert len(with_all) == (last + 1) * len(trainable(model))

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sqlwright.decoding.greedy import completion, predict, prompt_groups
+from sqlwright.decoding.greedy import Wave, completion, predict, prompt_groups, prompt_waves
 
-__all__ = ["completion", "predict", "prompt_groups"]
+__all__ = ["Wave", "completion", "predict", "prompt_groups", "prompt_waves"]

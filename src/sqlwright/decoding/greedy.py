@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlwright.models.gguf import Answer, GgufEngine
+from sqlwright.models.engines import Engine
+from sqlwright.models.gguf import Answer
 from sqlwright.records import Completion, Prompt
 from sqlwright.sql.extract import extract_sql
+
+Wave = list[list[Prompt]]
+"""Groups of prompts that are answered together; the prompts of a group share a prefix."""
 
 
 def prompt_groups(prompts: Sequence[Prompt], size: int) -> list[list[Prompt]]:
@@ -17,26 +21,33 @@ def prompt_groups(prompts: Sequence[Prompt], size: int) -> list[list[Prompt]]:
     by_prefix: dict[str, list[Prompt]] = {}
     for prompt in prompts:
         by_prefix.setdefault(prompt.prefix, []).append(prompt)
-    groups = []
-    for members in by_prefix.values():
-        parts = -(-len(members) // size)  # even groups: 9 prompts in groups of 8 make 5 and 4
-        groups += [members[i * len(members) // parts : (i + 1) * len(members) // parts] for i in range(parts)]
-    return groups
+    return [part for members in by_prefix.values() for part in _even(members, size)]
+
+
+def prompt_waves(prompts: Sequence[Prompt], size: int) -> list[Wave]:
+    """Return the prompts in even waves of at most `size`, whatever their prefixes; prefixes as they first appear."""
+    ordered = [prompt for group in prompt_groups(prompts, max(1, len(prompts))) for prompt in group]
+    return [prompt_groups(part, size) for part in _even(ordered, size)] if ordered else []
 
 
 def predict(
-    engine: GgufEngine,
-    groups: Sequence[Sequence[Prompt]],
+    engine: Engine,
+    waves: Sequence[Wave],
     max_tokens: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Iterator[list[Completion]]:
-    """Yield the completions of each group as it is done; `progress` gets the number of questions done so far."""
+    """Yield the completions of each wave as it is done; `progress` gets the number of questions done so far."""
     done = 0
-    for group in groups:
-        answers = engine.answer(group[0].prefix, [prompt.suffix for prompt in group], max_tokens)
-        done += len(group)
+    for wave in waves:
+        asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]
+        answers = engine.answer_wave(asked, max_tokens)
+        done += sum(map(len, wave))
         progress(done)
-        yield [completion(prompt, answer) for prompt, answer in zip(group, answers, strict=True)]
+        yield [
+            completion(prompt, answer)
+            for group, own in zip(wave, answers, strict=True)
+            for prompt, answer in zip(group, own, strict=True)
+        ]
 
 
 def completion(prompt: Prompt, answer: Answer) -> Completion:
@@ -50,3 +61,9 @@ def completion(prompt: Prompt, answer: Answer) -> Completion:
         tokens=len(answer.tokens),
         seconds=round(answer.seconds, 4),
     )
+
+
+def _even(prompts: Sequence[Prompt], size: int) -> list[list[Prompt]]:
+    """Return the prompts in even parts of at most `size`: 9 in parts of 8 make 4 and 5."""
+    parts = -(-len(prompts) // size)
+    return [list(prompts[i * len(prompts) // parts : (i + 1) * len(prompts) // parts]) for i in range(parts)]

@@ -64,9 +64,9 @@ def compare_engines(
     """
     import torch
 
+    from sqlwright.models.attention import use_shared_prefix_attention
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
-    from sqlwright.training.attention import use_shared_prefix_attention
     from sqlwright.training.lora import read_lora
 
     total = 2 * len(prompts)

@@ -131,6 +131,10 @@ class GgufEngine:
         replies = sorted(reply if isinstance(reply, list) else [reply], key=lambda one: one["index"])
         return [self._answer(one, seconds) for one in replies]
 
+    def answer_wave(self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int) -> list[list[Answer]]:
+        """Return the greedy answers to each prefix with each of its suffixes, one prefix after the other."""
+        return [self.answer(prefix, suffixes, max_tokens) for prefix, suffixes in wave]
+
     def _answer(self, reply: dict[str, Any], seconds: float) -> Answer:
         parts = reply.get("completion_probabilities", [])
         tokens = [part["id"] for part in parts]
@@ -189,6 +193,8 @@ class GgufEngine:
         except Exception as error:
             raise ModelError(f"{self.model}: llama.cpp could not load it ({error}). Is the file whole?") from None
         self._address = urllib.parse.urlsplit(server.listening_address).netloc
+        # Answered by the loop that decodes: a server that is freed before its loop has begun never ends.
+        self._request("GET", "/slots")
         return server
 
     def _check_adapter(self) -> None:
@@ -212,10 +218,13 @@ class GgufEngine:
                 )
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._request("POST", path, json.dumps(body))
+
+    def _request(self, method: str, path: str, body: str | None = None) -> Any:
         connection = http.client.HTTPConnection(self._address, timeout=3600)
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
         try:
-            connection.request("POST", path, json.dumps(body), headers)
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             text = response.read().decode("utf-8", errors="replace")
         except (OSError, http.client.HTTPException) as error:

@@ -97,7 +97,9 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     validation = sum(len(g[0].prefix) + sum(len(q.branch) for q in g) for g in plan.validation) if plan else 0
     sizes = Sizes.of(run.model_header)
     speed = _matrix_speed() * _EFFICIENCY
-    train_flops = sizes.training_flops(plan.tokens if plan else 0, learned) + 2 * sizes.forward_flops(validation)
+    train_flops = sizes.training_flops(plan.tokens if plan else 0, learned, settings.layers) + 2 * sizes.forward_flops(
+        validation
+    )
     asked = encoded["evaluate"]
     prefixes = {q.prefix for q in asked}
     read = sum(map(len, prefixes)) + sum(q.loss_start for q in asked)
@@ -158,9 +160,13 @@ class Sizes:
         """Return the operations of reading `tokens` tokens, without the head."""
         return 2.0 * self.layer_parameters * tokens
 
-    def training_flops(self, tokens: int, learned: int) -> float:
-        """Return the operations of a LoRA step: forward and input gradients; the head for learned tokens only."""
-        return 4.0 * self.layer_parameters * tokens + 4.0 * self.head_parameters * learned
+    def training_flops(self, tokens: int, learned: int, layers: int = 0) -> float:
+        """Return the operations of a LoRA step on the last `layers` layers (0: all).
+
+        Forward and input gradients; the head for learned tokens only.
+        """
+        share = min(layers or self.layers, self.layers) / self.layers
+        return 2.0 * (1 + share) * self.layer_parameters * tokens + 4.0 * self.head_parameters * learned
 
     def training_bytes(self, tokens: int, rank: int) -> float:
         """Return the bytes of LoRA training in float32: weights, activations, LoRA with AdamW, the head's chunk."""

@@ -18,7 +18,7 @@ from sqlwright.datasets import package_path
 from sqlwright.datasets.synthesis.sample import Pair
 from sqlwright.decoding import predict, prompt_groups
 from sqlwright.evaluation.robust import RobustItem, score_robust
-from sqlwright.models.gguf import GgufEngine
+from sqlwright.models.engines import Engine
 from sqlwright.prompts import PromptFormat, Shot, build_prompts
 from sqlwright.records import Question, stable_id
 from sqlwright.sql.lexer import lex
@@ -46,7 +46,7 @@ class RoundTrip:
     """A loaded model at work on the pairs of one database."""
 
     def __init__(
-        self, engine: GgufEngine, fmt: PromptFormat, database: Path, executor: Executor, shots: Sequence[Shot] = ()
+        self, engine: Engine, fmt: PromptFormat, database: Path, executor: Executor, shots: Sequence[Shot] = ()
     ) -> None:
         self._engine, self._format, self._database, self._executor = engine, fmt, database, executor
         self._shots = shots
@@ -91,7 +91,11 @@ class RoundTrip:
         databases = {name: self._database}
         prompts = build_prompts(questions, databases, self._format, self._engine.count_tokens, shots=self._shots)
         groups = prompt_groups(prompts, self._engine.parallel)
-        written = {one.id: one.sql for group in predict(self._engine, groups, MAX_TOKENS, progress) for one in group}
+        written = {
+            one.id: one.sql
+            for group in predict(self._engine, [[group] for group in groups], MAX_TOKENS, progress)
+            for one in group
+        }
         items = [RobustItem(q.id, self._database, q.golds, written[q.id]) for q in questions]
         return {verdict.id for verdict in score_robust(items, self._executor) if verdict.correct}
 

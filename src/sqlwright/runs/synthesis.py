@@ -24,7 +24,7 @@ from sqlwright.datasets.synthesis.sample import LIMITS, TRIES, Pair, Sampler, qu
 from sqlwright.datasets.synthesis.unanswerable import unanswerable_questions
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.models.choose import Chosen, choose_model
-from sqlwright.models.gguf import GgufEngine
+from sqlwright.models.engines import Engine, choose_engine, open_engine
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import model_hash
 from sqlwright.prompts import STYLES, PromptFormat
@@ -33,7 +33,6 @@ from sqlwright.runs.folder import append_lines, hash_path, hash_values, read_app
 from sqlwright.runs.reporter import Reporter, Silent
 from sqlwright.runs.round_trip import MAX_TOKENS, RoundTrip, Tried
 
-PARALLEL = 8
 BATCH = 64
 """Pairs that go through the model together: the schema is decoded once for each batch."""
 LARGEST_SHARE = 0.4
@@ -214,7 +213,7 @@ class _Model:
 
     def __init__(self, chosen: Chosen, database: Path, executor: Executor) -> None:
         self._chosen, self._database, self._executor = chosen, database, executor
-        self._engine: GgufEngine | None = None
+        self._engine: Engine | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -232,7 +231,8 @@ class _Model:
         if self._engine is None:
             reporter.say(f"Loading {path.name}" + (f" with the adapter of {adapter.folder}" if adapter else ""))
             context = fmt.max_schema_tokens + fmt.own_tokens + MAX_TOKENS
-            self._engine = GgufEngine(path, adapter.gguf if adapter else None, context=context, parallel=PARALLEL)
+            folder = adapter.folder if adapter else None
+            self._engine = open_engine(choose_engine("auto", path), path, folder, context=context)
         trip = RoundTrip(self._engine, fmt, self._database, self._executor, adapter.shots() if adapter else ())
         accepted = len(state.accepted)
 

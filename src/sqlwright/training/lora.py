@@ -38,7 +38,7 @@ class LoraLinear(torch.autograd.Function):
         y.addmm_(low, b.to(x.dtype).T, alpha=scale)
         ctx.save_for_backward(flat, weight, a, b, low)
         ctx.scale = scale
-        return y.view(*x.shape[:-1], -1)
+        return y.view(*x.shape[:-1], y.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -55,11 +55,21 @@ class LoraLinear(torch.autograd.Function):
         return grad_x, None, None, grad_a, grad_b, None
 
 
-def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int) -> Any:
-    """Return `model` as a PEFT model with fresh LoRA matrices (float32; A drawn by `seed`, B zero)."""
+def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layers: int = 0) -> Any:
+    """Return `model` as a PEFT model with fresh LoRA matrices (float32; A drawn by `seed`, B zero).
+
+    With `layers`, only the last so many layers get them; what lies below then has no gradients to compute.
+    """
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(TARGETS[targets]), task_type="CAUSAL_LM")
+    count = model.config.num_hidden_layers
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=list(TARGETS[targets]),
+        layers_to_transform=list(range(count - layers, count)) if 0 < layers < count else None,
+        task_type="CAUSAL_LM",
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         wrapped = get_peft_model(model, config, autocast_adapter_dtype=True)

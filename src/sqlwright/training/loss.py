@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
+from sqlwright.models.attention import hidden_states
 from sqlwright.training.packing import Pack
 
 # Rows of logits that exist at once: 256 rows of a vocabulary of 152,000 take 156 MB in float32.
@@ -82,11 +83,7 @@ def score_targets(model: Any, batch: Pack) -> Scored:
 def _hidden(model: Any, batch: Pack) -> torch.Tensor:
     """Return the last hidden states [N, D] at the positions that predict a target token."""
     body = _causal(model).base_model
-    states = body(
-        input_ids=batch.input_ids, position_ids=batch.position_ids, groups=batch.groups, use_cache=False
-    ).last_hidden_state
-    selected: torch.Tensor = states[0].index_select(0, batch.rows)
-    return selected
+    return hidden_states(body, batch.input_ids, batch.position_ids, batch.rows, batch.groups)
 
 
 def _head(model: Any) -> Any:

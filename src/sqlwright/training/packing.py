@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlwright.errors import DataError
+from sqlwright.models.attention import Group
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.records import Prompt
 
@@ -35,15 +36,6 @@ class Encoded:
     def targets(self) -> int:
         """Number of tokens that are learned."""
         return len(self.branch) - self.loss_start
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Where a group lies in a pack: `start` of the prefix, its length, and the lengths of the branches behind it."""
-
-    start: int
-    prefix: int
-    branches: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

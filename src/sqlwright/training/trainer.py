@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from sqlwright.errors import RecipeError
+from sqlwright.models.attention import use_shared_prefix_attention
+from sqlwright.models.device import peak_memory_mb
 from sqlwright.recipe import TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.attention import use_shared_prefix_attention
-from sqlwright.training.device import Stopper, peak_memory_mb
 from sqlwright.training.lora import add_lora, trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
+from sqlwright.training.stopper import Stopper
 
 Progress = Callable[[int, int, str], None]
 
@@ -90,7 +91,7 @@ def train(
     the loss is no longer finite.
     """
     use_shared_prefix_attention(model)
-    wrapped = add_lora(model, settings.rank, settings.alpha, settings.targets, seed)
+    wrapped = add_lora(model, settings.rank, settings.alpha, settings.targets, seed, settings.layers)
     run = _Run(wrapped, plan, settings, folder, say)
     run.restore()
     total = plan.questions

@@ -1,4 +1,4 @@
-"""Stage `predict`: questions in, completions out, flushed group by group; with the base model and with the adapter."""
+"""Stage `predict`: questions in, completions out, flushed wave by wave; with the base model and with the adapter."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sqlwright.decoding import predict, prompt_groups
-from sqlwright.models.gguf import GgufEngine
+from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
+from sqlwright.models.engines import PARALLEL, choose_engine, open_engine
 from sqlwright.prompts import build_prompts
-from sqlwright.records import Prompt
 from sqlwright.runs.folder import append_records, hash_path, read_appended, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains
@@ -18,8 +17,10 @@ from sqlwright.runs.stages.train import trains
 def inputs(run: Run) -> dict[str, str]:
     """Return what completions depend on, without the adapter: model, prompts, questions, decoding settings."""
     recipe = run.recipe
+    engine = choose_engine(recipe.predict.engine, run.model_path)
     values = run.prompt_inputs
-    values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "predict.parallel": str(recipe.predict.parallel)}
+    values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "predict.engine": engine}
+    values |= {"predict.parallel": str(_parallel(run, engine))}
     values |= {"model": run.model_hash, "questions": hash_path(run.folder.questions)}
     return values | run.database_inputs
 
@@ -32,23 +33,33 @@ def inputs_after(run: Run) -> dict[str, str]:
 def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
     """Predict all evaluation questions into the completions file; return counts and speed."""
     target = run.folder.completions if adapter or not trains(run) else run.folder.baseline
-    gguf = run.folder.adapter / "adapter.gguf" if adapter and trains(run) else None
+    folder = run.folder.adapter if adapter and trains(run) else None
     questions = run.questions("evaluate")
     if not questions:
         target.write_text("", encoding="utf-8")
         return {"questions": 0}
     recipe = run.recipe
-    context = recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens
-    with GgufEngine(
-        run.model_path, gguf, context=context, parallel=recipe.predict.parallel, threads=recipe.model.threads
+    kind = choose_engine(recipe.predict.engine, run.model_path)
+    with open_engine(
+        kind,
+        run.model_path,
+        folder,
+        context=recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens,
+        parallel=recipe.predict.parallel,
+        device=recipe.model.device,
+        dtype=recipe.model.dtype,
+        threads=recipe.model.threads,
     ) as engine:
         prompts = build_prompts(
             questions, run.databases, run.format, engine.count_tokens, shots=run.shots, cache=run.value_indexes
         )
-        groups = prompt_groups(prompts, recipe.predict.parallel)
-        waiting = _waiting(target, groups, going_on, run)
-        already = len(questions) - sum(map(len, waiting))
-        label = "predict" if gguf else "predict (base model)"
+        # The GGUF engine answers one prefix at a time.
+        parallel = _parallel(run, kind)
+        groups = prompt_groups(prompts, parallel)
+        waves = prompt_waves(prompts, parallel) if kind == "torch" else [[group] for group in groups]
+        waiting = _waiting(target, waves, going_on, run)
+        already = len(questions) - sum(len(group) for wave in waiting for group in wave)
+        label = "predict" if folder else "predict (base model)"
         run.reporter.progress(label, already, len(questions))
         seconds = 0.0
         tokens = 0
@@ -68,10 +79,14 @@ def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
     }
 
 
-def _waiting(target: Path, groups: list[list[Prompt]], going_on: bool, run: Run) -> list[list[Prompt]]:
-    """Return the groups that are not complete in `target`, and leave only complete ones there.
+def _parallel(run: Run, engine: str) -> int:
+    return run.recipe.predict.parallel or PARALLEL[engine]
 
-    What is decoded side by side can differ in the last bits from what is decoded alone; a group that was cut off is
+
+def _waiting(target: Path, waves: list[Wave], going_on: bool, run: Run) -> list[Wave]:
+    """Return the waves that are not complete in `target`, and leave only complete ones there.
+
+    What is decoded side by side can differ in the last bits from what is decoded alone; a wave that was cut off is
     therefore done again as a whole, and the result is that of an undisturbed run.
     """
     lines, torn = read_appended(target) if going_on else ([], False)
@@ -79,10 +94,11 @@ def _waiting(target: Path, groups: list[list[Prompt]], going_on: bool, run: Run)
         run.reporter.say(f"{target.name}: the last line was torn; it is done again.")
     known = {line["id"]: line for line in lines}
     waiting, kept = [], []
-    for group in groups:
-        if all(prompt.id in known for prompt in group):
-            kept += [known[prompt.id] for prompt in group]
+    for wave in waves:
+        ids = [prompt.id for group in wave for prompt in group]
+        if all(id in known for id in ids):
+            kept += [known[id] for id in ids]
         else:
-            waiting.append(group)
+            waiting.append(wave)
     write_text(target, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
     return waiting

@@ -54,9 +54,9 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     import torch
 
     from sqlwright.export.gguf_adapter import write_gguf_adapter
+    from sqlwright.models.device import choose_device, choose_dtype, choose_threads, peak_memory_mb
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
-    from sqlwright.training.device import choose_device, choose_dtype, choose_threads, peak_memory_mb
     from sqlwright.training.packing import encode
     from sqlwright.training.trainer import make_plan, train
 

@@ -8,39 +8,106 @@ inside this function only.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from sqlwright.training.packing import Group
-
 NAME = "sqlwright_shared_prefix"
+_LLAMA_LAYER = {"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Where a group lies in a pack: `start` of the prefix, its length, and the lengths of the branches behind it."""
+
+    start: int
+    prefix: int
+    branches: tuple[int, ...]
+
+
+class Memory(Protocol):
+    """Keys and values that outlive one pass through the model; see `models.torch_engine`."""
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float | None,
+        groups: Sequence[Group],
+    ) -> torch.Tensor:
+        """Return the attention output [1, T, H, D] of a layer."""
+        ...
 
 
 def use_shared_prefix_attention(model: Any) -> None:
-    """Make the transformers `model` run packs: call it with `groups=` of a `Pack` from then on."""
+    """Make the transformers `model` run packs: call its body through `hidden_states` from then on."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    AttentionInterface.register(NAME, shared_prefix_attention)
+    AttentionInterface.register(NAME, _attention)
     AttentionMaskInterface.register(NAME, lambda *_args, **_kwargs: None)
     model.set_attn_implementation(NAME)
+    layers = getattr(model.base_model, "layers", None)
+    if layers and {name for name, _ in layers[-1].named_children()} == _LLAMA_LAYER:
+        layers[-1].forward = types.MethodType(_last_layer, layers[-1])
 
 
-def shared_prefix_attention(
-    module: torch.nn.Module,
+def hidden_states(
+    body: Any,
+    input_ids: torch.Tensor,
+    position_ids: torch.Tensor,
+    rows: torch.Tensor,
+    groups: Sequence[Group],
+    memory: Memory | None = None,
+) -> torch.Tensor:
+    """Return the last hidden states [N, D] at the positions `rows` [N] of a packed sequence [1, T].
+
+    `body` is the transformers model without its head; `groups` says how the T positions are divided. Behind the
+    attention of the last layer only these rows are computed, where the layer is built as Llama's.
+    """
+    states: torch.Tensor = body(
+        input_ids=input_ids, position_ids=position_ids, groups=groups, memory=memory, rows=rows, use_cache=False
+    ).last_hidden_state[0]
+    return states if len(states) == len(rows) else states.index_select(0, rows)
+
+
+def _last_layer(self: Any, hidden: torch.Tensor, *, rows: torch.Tensor | None = None, **rest: Any) -> torch.Tensor:
+    """The forward pass of a Llama-like layer whose output is read at `rows` alone; its MLP is most of its work."""
+    attended, _ = self.self_attn(hidden_states=self.input_layernorm(hidden), **rest)
+    if rows is not None and len(rows) < hidden.shape[1]:
+        hidden, attended = hidden.index_select(1, rows), attended.index_select(1, rows)
+    hidden = hidden + attended
+    whole: torch.Tensor = hidden + self.mlp(self.post_attention_layernorm(hidden))
+    return whole
+
+
+def _attention(
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     groups: Sequence[Group] = (),
+    memory: Memory | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
+    if memory is not None:
+        return memory.attend(module.layer_idx, query, key, value, scaling, groups), None
+    return shared_prefix_attention(query, key, value, scaling, groups), None
+
+
+def shared_prefix_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, groups: Sequence[Group]
+) -> torch.Tensor:
     """Return the attention output [1, T, H, D] for queries [1, H, T, D], keys and values [1, H_kv, T, D].
 
-    `groups` says how the T positions are divided (see `Pack`); they must cover all of them in order.
+    `groups` says how the T positions are divided; they must cover all of them in order.
     """
     outputs = []
     for group in groups:
@@ -52,7 +119,7 @@ def shared_prefix_attention(
             whole = slice(end, end := end + sum(branches))
             own = (query[0, :, whole], key[0, :, whole], value[0, :, whole])
             outputs.append(_branch_part(*own, key[0, :, prefix], value[0, :, prefix], branches, scaling))
-    return torch.cat(outputs, dim=1), None
+    return torch.cat(outputs, dim=1)
 
 
 def _alike(lengths: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

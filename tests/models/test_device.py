@@ -1,22 +1,15 @@
-"""What training runs on."""
+"""What torch runs on."""
 
 from __future__ import annotations
 
 import os
-import signal
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from sqlwright.errors import ModelError  # noqa: E402
-from sqlwright.training.device import (  # noqa: E402
-    Stopper,
-    choose_device,
-    choose_dtype,
-    choose_threads,
-    peak_memory_mb,
-)
+from sqlwright.models.device import choose_device, choose_dtype, choose_threads, peak_memory_mb  # noqa: E402
 
 
 def test_the_device_that_is_there() -> None:
@@ -38,14 +31,3 @@ def test_formats_and_threads() -> None:
     assert choose_threads(3) == 3
     assert choose_threads(0) == len(os.sched_getaffinity(0))
     assert peak_memory_mb("cpu") > 50
-
-
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_the_first_signal_is_noted_and_the_second_leaves(number: int, raised: type[BaseException]) -> None:
-    before = signal.getsignal(number)
-    with Stopper() as stopper:
-        os.kill(os.getpid(), number)
-        assert stopper.asked == number
-        with pytest.raises(raised):
-            os.kill(os.getpid(), number)
-    assert signal.getsignal(number) is before

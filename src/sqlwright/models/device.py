@@ -1,14 +1,12 @@
-"""What training runs on: device, number format, threads, memory, and being asked to stop."""
+"""What torch runs on: device, number format, threads, memory."""
 
 from __future__ import annotations
 
 import os
 import resource
-import signal
 import sys
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -44,40 +42,6 @@ def peak_memory_mb(device: Any) -> float:
         return torch.cuda.max_memory_allocated() / 1e6
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e6
-
-
-class Stopper:
-    """Catches Ctrl-C and SIGTERM while work is in hand, so that it can be finished and saved.
-
-    A second Ctrl-C stops at once. Outside the main thread, where signals can't be caught, it does nothing.
-    """
-
-    def __init__(self) -> None:
-        self.asked: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
-        except ValueError:
-            pass
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked is not None:
-            self.leave()
-        self.asked = number
-
-    def leave(self) -> None:
-        """Raise what the signal would have raised: `KeyboardInterrupt`, or `SystemExit` with 143."""
-        if self.asked == signal.SIGTERM:
-            raise SystemExit(143)
-        raise KeyboardInterrupt
 
 
 def _cpu_multiplies_bfloat16() -> bool:

@@ -1,0 +1,84 @@
+"""The engines behind one protocol, and which of them answers whole question files on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from sqlwright.models.gguf import Answer, GgufEngine
+from sqlwright.models.gguf_file import read_header
+
+PARALLEL = {"torch": 96, "gguf": 8}
+"""Prompts that are decoded side by side, by engine, where nothing else is asked for."""
+
+
+class Engine(Protocol):
+    """What answers prompts: `GgufEngine` or `TorchEngine`."""
+
+    parallel: int
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        ...
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Free the model."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of `text`."""
+        ...
+
+    def answer(self, prefix: str, suffixes: Sequence[str], max_tokens: int) -> list[Answer]:
+        """Return the greedy answers to `prefix` + suffix, in order; at most `parallel` suffixes."""
+        ...
+
+    def answer_wave(self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int) -> list[list[Answer]]:
+        """Return the greedy answers to each prefix with each of its suffixes, in order."""
+        ...
+
+
+def choose_engine(wanted: str, model: Path) -> str:
+    """Return `torch` or `gguf`: what is wanted, or for `auto` torch where its weights fit into half of the memory."""
+    if wanted != "auto":
+        return wanted
+    weights = 4 * sum(math.prod(place.shape) for place in read_header(model).tensors.values())
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    installed = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "peft"))
+    return "torch" if installed and weights <= memory / 2 else "gguf"
+
+
+def open_engine(
+    kind: str,
+    model: Path,
+    adapter: Path | None = None,
+    *,
+    context: int,
+    parallel: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int = 0,
+) -> Engine:
+    """Return the engine `torch` or `gguf` with the model, and with the adapter of the folder, if one is given.
+
+    `context` (tokens of prompt and answer) matters to `gguf`, `device` and `dtype` to `torch`; `parallel` 0 takes what
+    suits the engine.
+    """
+    parallel = parallel or PARALLEL[kind]
+    if kind == "torch":
+        from sqlwright.models.torch_engine import TorchEngine
+
+        return TorchEngine(model, adapter, parallel=parallel, device=device, dtype=dtype, threads=threads)
+    gguf = adapter / "adapter.gguf" if adapter else None
+    return GgufEngine(model, gguf, context=context, parallel=parallel, threads=threads)
