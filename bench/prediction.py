@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -122,8 +121,8 @@ def predict_sqlwright(
     with tempfile.TemporaryDirectory() as folder:
         adapter = None
         if options.adapter:
-            adapter = Path(shutil.copytree(options.adapter, Path(folder) / "adapter"))
-            write_gguf_adapter(adapter, path, adapter / "adapter.gguf")
+            adapter = Path(folder) / "adapter.gguf"
+            write_gguf_adapter(options.adapter, path, adapter)
         parallel = options.parallel or PARALLEL[options.engine]
         waves = [[group] for group in prompt_groups(prompts, parallel)]
         if options.engine == "torch":

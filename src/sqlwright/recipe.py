@@ -63,6 +63,10 @@ class ModelSettings(_Section):
     )
 
 
+VALIDATION = ("validation",)
+"""What `data.evaluate` is where the held-out training databases are asked."""
+
+
 class DataSettings(_Section):
     """Question files and databases. Paths are relative to the recipe; `package:` means SQLWright's own data."""
 
@@ -71,7 +75,11 @@ class DataSettings(_Section):
         description="A benchmark's published layout, or SQLWright's own `jsonl`, `csv` and `parquet` (docs/data.md).",
     )
     train: tuple[str, ...] = Field((), description="Question files to learn from.")
-    evaluate: tuple[str, ...] = Field((), description="Question files to predict and score.")
+    evaluate: tuple[str, ...] = Field(
+        (),
+        description='Question files to predict and score; `["validation"]` takes the held-out training databases, '
+        "which is how recipes are chosen.",
+    )
     databases: str = Field("database", description="Folder that holds `NAME/NAME.sqlite` or `NAME.sqlite`.")
     tables: str = Field("", description="Spider's `tables.json`; empty: beside the question files, if there.")
     validation_databases: Annotated[int, Field(ge=0)] = Field(
@@ -79,6 +87,9 @@ class DataSettings(_Section):
     )
     max_train: Annotated[int, Field(ge=0)] = Field(
         0, description="At most so many training questions, drawn by the seed; 0 takes all."
+    )
+    max_validation: Annotated[int, Field(ge=0)] = Field(
+        0, description="At most so many questions for the validation loss, drawn by the seed; 0 takes all."
     )
     max_evaluate: Annotated[int, Field(ge=0)] = Field(
         0, description="At most so many evaluation questions, drawn by the seed; 0 takes all."

@@ -216,3 +216,16 @@ def test_a_model_is_no_adapter(tiny_model: Path) -> None:
 def test_an_engine_that_was_never_asked_closes_at_once(tiny_model: Path) -> None:
     for _ in range(5):
         GgufEngine(tiny_model, context=64).close()
+
+
+def test_several_answers_to_a_suffix(engine: GgufEngine) -> None:
+    wave = [(PREFIX, SUFFIXES[:2]), (OTHER, SUFFIXES[2:3])]
+    found = engine.sample_wave(wave, 12, 4, 1.5, seed=5)
+    assert [[len(answers) for answers in own] for own in found] == [[4, 4], [4]]
+    for (prefix, suffixes), own in zip(wave, found, strict=True):
+        for suffix, answers in zip(suffixes, own, strict=True):
+            assert answers[0].text == engine.answer(prefix, [suffix], 12)[0].text
+            assert len({answer.text for answer in answers}) > 2, "drawn answers differ from one another"
+    assert engine.sample_wave(wave[1:], 12, 4, 1.5, seed=5)[0][0][1].text == found[1][0][1].text
+    with pytest.raises(ValueError, match="at most 4 drawn answers at once, found 5"):
+        engine.sample_wave(wave, 12, 6, 1.0)

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
 from sqlwright.errors import ModelError  # noqa: E402
+from sqlwright.export.gguf_adapter import write_gguf_adapter  # noqa: E402
 from sqlwright.models.tokenizer import load_tokenizer, token_ids  # noqa: E402
 from sqlwright.models.torch_engine import TorchEngine, _multiply_few_rows_faster  # noqa: E402
 from sqlwright.models.weights import load_model  # noqa: E402
@@ -95,6 +96,14 @@ def test_drawn_answers_depend_on_the_seed_and_the_place(engine: TorchEngine) -> 
     assert set(drawn(1e-4, 1)) == set(drawn(0.0, 1))
 
 
+def test_several_answers_to_a_suffix(engine: TorchEngine) -> None:
+    found = engine.sample_wave([(SCHEMAS[0], QUESTIONS[:2]), (SCHEMAS[1], QUESTIONS[2:])], 10, 2, 1.5, seed=3)
+    assert [[len(answers) for answers in own] for own in found] == [[2, 2], [2]]
+    greedy = engine.answer_wave([(SCHEMAS[0], QUESTIONS[:2]), (SCHEMAS[1], QUESTIONS[2:])], 10)
+    assert [[answers[0].tokens for answers in own] for own in found] == [[one.tokens for one in own] for own in greedy]
+    assert any(answers[0].tokens != answers[1].tokens for own in found for answers in own)
+
+
 def test_prompts_longer_than_a_pass_are_read_in_several(engine: TorchEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = engine.answer_wave(WAVE, 6)
     monkeypatch.setattr("sqlwright.models.torch_engine.TOKENS_AT_ONCE", 16)
@@ -108,8 +117,9 @@ def test_an_adapter_is_served_as_it_was_trained(tiny_model: Path, tmp_path: Path
         for weight in trainable(trained).values():
             weight.normal_(0, 0.03)
     trained.save_pretrained(str(tmp_path), save_embedding_layers=False)
+    write_gguf_adapter(tmp_path, tiny_model, tmp_path / "adapter.gguf")
     tokenizer = load_tokenizer(tiny_model)
-    with TorchEngine(tiny_model, tmp_path, parallel=4, device="cpu", dtype="float32") as adapted:
+    with TorchEngine(tiny_model, tmp_path / "adapter.gguf", parallel=4, device="cpu", dtype="float32") as adapted:
         answers = adapted.answer(SCHEMAS[0], QUESTIONS, 12, stop=())
     for suffix, answer in zip(QUESTIONS, answers, strict=True):
         assert list(answer.tokens) == alone(trained, tokenizer, SCHEMAS[0], suffix, 12)[0]

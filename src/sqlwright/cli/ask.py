@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from sqlwright.cli.options import Json
 from sqlwright.cli.tables import print_json, print_rows, safe
@@ -26,6 +26,7 @@ def ask(
     database: Annotated[str, Parameter(metavar="FILE_OR_URL")],
     model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     adapter: Annotated[str | None, Parameter(metavar="ADAPTER")] = None,
+    samples: Annotated[int, Parameter(metavar="N", validator=validators.Number(gte=1, lte=32))] = 8,
     correct: Annotated[list[str] | None, Parameter(consume_multiple=(0, 1), metavar="SQL")] = None,
     corrections: Annotated[Path, Parameter(metavar="FILE")] = Path("corrections.jsonl"),
     json: Json = False,
@@ -37,6 +38,7 @@ def ask(
         database: A SQLite or DuckDB file, or a URL such as postgresql://reader@localhost/shop.
         model: A model of `sqlwright models list`, or the path of a GGUF file.
         adapter: A run folder or a GGUF adapter that fine-tunes the model.
+        samples: Answers to vote among where the likeliest SQL can't be run; 1 leaves it at that.
         correct: Store the SQL that would have been right, as data to train on; without SQL it is asked for.
         corrections: The file of corrections, JSON lines that `prepare` reads.
     """
@@ -45,7 +47,7 @@ def ask(
 
     if correct is not None:
         check_possible(correct)
-    found = answer(question, database, model=model, adapter=adapter, say=say)
+    found = answer(question, database, model=model, adapter=adapter, samples=samples, say=say)
     if not json:
         print(safe(found.sql, keep_lines=True))
         sys.stdout.flush()

@@ -1,7 +1,8 @@
-"""Decoding: from prompts to completions. Greedy so far; one file per strategy."""
+"""Decoding: from prompts to completions, one file per strategy."""
 
 from __future__ import annotations
 
 from sqlwright.decoding.greedy import Wave, completion, predict, prompt_groups, prompt_waves
+from sqlwright.decoding.vote import Voted, predict_voted, vote
 
-__all__ = ["Wave", "completion", "predict", "prompt_groups", "prompt_waves"]
+__all__ = ["Voted", "Wave", "completion", "predict", "predict_voted", "prompt_groups", "prompt_waves", "vote"]

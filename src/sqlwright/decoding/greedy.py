@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from sqlwright.models.engines import Engine
 from sqlwright.models.gguf import Answer
@@ -40,7 +41,7 @@ def predict(
     done = 0
     for wave in waves:
         asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]
-        answers = engine.answer_wave(asked, max_tokens)
+        answers = engine.answer_wave(asked, max_tokens, progress=partial(_report, progress, done))
         done += sum(map(len, wave))
         progress(done)
         yield [
@@ -61,6 +62,10 @@ def completion(prompt: Prompt, answer: Answer) -> Completion:
         tokens=len(answer.tokens),
         seconds=round(answer.seconds, 4),
     )
+
+
+def _report(progress: Callable[[int], None], before: int, more: int) -> None:
+    progress(before + more)
 
 
 def _even(prompts: Sequence[Prompt], size: int) -> list[list[Prompt]]:

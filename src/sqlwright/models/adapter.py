@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,15 @@ def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
         if adapter.base_hash == base_hash:
             found.append((adapter.gguf.stat().st_mtime, adapter))
     return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def shipped_adapter(base_hash: str) -> Adapter | None:
+    """Return the adapter that SQLWright ships for the base, None if it ships none."""
+    folder = Path(str(files("sqlwright"))) / "data" / "adapter"
+    if not (folder / "adapter.gguf").is_file():
+        return None
+    adapter = read_adapter(folder)
+    return adapter if adapter.base_hash == base_hash else None
 
 
 def read_adapter(path: Path) -> Adapter:

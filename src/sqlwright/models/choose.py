@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlwright.errors import ModelError
-from sqlwright.models.adapter import Adapter, newest_adapter, read_adapter
+from sqlwright.models.adapter import Adapter, newest_adapter, read_adapter, shipped_adapter
 from sqlwright.models.verify import find_model, model_hash
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
@@ -25,7 +25,8 @@ def choose_model(model: str | None, adapter: str | None, runs: Path) -> Chosen:
     """Return the model and adapter meant.
 
     `model` is a catalogue name or a GGUF file; `adapter` the folder of an adapter or of a finished run, or `none`.
-    Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`.
+    Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`, or
+    else the one that SQLWright ships for it.
 
     Raises:
         ModelError: the model or adapter is missing, or they don't belong together.
@@ -38,4 +39,7 @@ def choose_model(model: str | None, adapter: str | None, runs: Path) -> Chosen:
             f"{found.folder}: this adapter was trained on {found.base} (SHA-256 {found.base_hash[:12]}…), "
             f"but {path.name} has {model_hash(path)[:12]}…. Give its own base with --model, or another adapter."
         )
-    return Chosen(name, path, found if adapter else newest_adapter(runs, model_hash(path)))
+    if not adapter:
+        base_hash = model_hash(path)
+        found = newest_adapter(runs, base_hash) or shipped_adapter(base_hash)
+    return Chosen(name, path, found)

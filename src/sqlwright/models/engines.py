@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -44,8 +44,13 @@ class Engine(Protocol):
         """Return the greedy answers to `prefix` + suffix, in order; at most `parallel` suffixes."""
         ...
 
-    def answer_wave(self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int) -> list[list[Answer]]:
-        """Return the greedy answers to each prefix with each of its suffixes, in order."""
+    def answer_wave(
+        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, *, progress: Callable[[int], None]
+    ) -> list[list[Answer]]:
+        """Return the greedy answers to each prefix with each of its suffixes, in order.
+
+        `progress` gets the number of answers that are whole, as they come.
+        """
         ...
 
 
@@ -70,7 +75,7 @@ def open_engine(
     dtype: str = "auto",
     threads: int = 0,
 ) -> Engine:
-    """Return the engine `torch` or `gguf` with the model, and with the adapter of the folder, if one is given.
+    """Return the engine `torch` or `gguf` with the model, and with the adapter, a GGUF file, if one is given.
 
     `context` (tokens of prompt and answer) matters to `gguf`, `device` and `dtype` to `torch`; `parallel` 0 takes what
     suits the engine.
@@ -80,5 +85,4 @@ def open_engine(
         from sqlwright.models.torch_engine import TorchEngine
 
         return TorchEngine(model, adapter, parallel=parallel, device=device, dtype=dtype, threads=threads)
-    gguf = adapter / "adapter.gguf" if adapter else None
-    return GgufEngine(model, gguf, context=context, parallel=parallel, threads=threads)
+    return GgufEngine(model, adapter, context=context, parallel=parallel, threads=threads)

@@ -17,8 +17,8 @@ import shutil
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -113,12 +113,73 @@ class GgufEngine:
         for slot in range(len(suffixes)):
             self._post(f"/slots/{slot}?action=restore", {"filename": "prefix"})
         started = time.perf_counter()
+        replies = self._complete(suffixes, max_tokens, temperature, seed, stop)
+        seconds = (time.perf_counter() - started) / len(suffixes)
+        return [self._answer(one, seconds) for one in replies]
+
+    def sample_wave(
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        samples: int,
+        temperature: float,
+        seed: int = 0,
+        stop: Sequence[str] = STOP,
+    ) -> list[list[list[Answer]]]:
+        """Return `samples` answers to each suffix of each prefix: the greedy one, then drawn ones, side by side.
+
+        A suffix is read once for all its answers; at most `parallel` drawn ones.
+        """
+        answers: list[list[list[Answer]]] = []
+        for prefix, suffixes in wave:
+            answers.append([])
+            for suffix in suffixes:
+                started = time.perf_counter()
+                found = self.answer(prefix, [suffix], max_tokens, stop=stop)
+                found += self.draw(suffix, max_tokens, samples - 1, temperature, seed, stop)
+                seconds = (time.perf_counter() - started) / samples
+                answers[-1].append([replace(one, seconds=seconds) for one in found])
+        return answers
+
+    def draw(
+        self,
+        suffix: str,
+        max_tokens: int,
+        count: int,
+        temperature: float,
+        seed: int = 0,
+        stop: Sequence[str] = STOP,
+    ) -> list[Answer]:
+        """Return `count` drawn answers to the prefix that was asked last with the suffix, decoded side by side.
+
+        A suffix that has just been answered isn't read again. At most `parallel` answers.
+        """
+        if count > self.parallel:
+            raise ValueError(f"at most {self.parallel} drawn answers at once, found {count}")
+        if not count:
+            return []
+        started = time.perf_counter()
+        replies = self._complete([suffix], max_tokens, temperature, seed, stop, count)
+        seconds = (time.perf_counter() - started) / count
+        return [self._answer(one, seconds) for one in replies]
+
+    def _complete(
+        self,
+        suffixes: Sequence[str],
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        stop: Sequence[str],
+        copies: int = 1,
+    ) -> list[dict[str, Any]]:
+        """Return the server's replies behind the loaded prefix, `copies` to each suffix."""
         reply = self._post(
             "/completion",
             {
                 # Prefix and suffix are tokenised apart, as in training: "\n\n" before a word is one token or two.
                 "prompt": [[*self._prefix_tokens, *pieces(suffix)] for suffix in suffixes],
                 "n_predict": max_tokens,
+                "n_cmpl": copies,
                 "temperature": temperature,
                 "seed": seed,
                 "n_probs": 1,
@@ -127,13 +188,21 @@ class GgufEngine:
                 "return_tokens": True,
             },
         )
-        seconds = (time.perf_counter() - started) / len(suffixes)
-        replies = sorted(reply if isinstance(reply, list) else [reply], key=lambda one: one["index"])
-        return [self._answer(one, seconds) for one in replies]
+        return sorted(reply if isinstance(reply, list) else [reply], key=lambda one: int(one["index"]))
 
-    def answer_wave(self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int) -> list[list[Answer]]:
+    def answer_wave(
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        *,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> list[list[Answer]]:
         """Return the greedy answers to each prefix with each of its suffixes, one prefix after the other."""
-        return [self.answer(prefix, suffixes, max_tokens) for prefix, suffixes in wave]
+        answers = []
+        for prefix, suffixes in wave:
+            answers.append(self.answer(prefix, suffixes, max_tokens))
+            progress(sum(map(len, answers)))
+        return answers
 
     def _answer(self, reply: dict[str, Any], seconds: float) -> Answer:
         parts = reply.get("completion_probabilities", [])

@@ -3,14 +3,16 @@
 Every schema of a wave is read once, with its questions packed behind it; then all questions of the wave are decoded
 together, each seeing the keys of its own schema, which exist once. A wave of dozens of questions reads the weights
 once per token, so it pays off for whole question files; for single questions the GGUF engine needs a quarter of the
-memory. The weights are those of the GGUF file, dequantised, the adapter's merged into them where that loses nothing.
+memory. The weights are those of the GGUF file, dequantised, with the adapter's merged into them.
 """
 
 from __future__ import annotations
 
+import random
 import types
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -23,7 +25,7 @@ from sqlwright.models.attention import Group, hidden_states, shared_prefix_atten
 from sqlwright.models.device import choose_device, choose_dtype, choose_threads
 from sqlwright.models.gguf import STOP, Answer
 from sqlwright.models.tokenizer import load_tokenizer, token_ids
-from sqlwright.models.weights import load_model
+from sqlwright.models.weights import load_model, merge_adapter
 
 # Packed tokens that are read at once; bounds the memory of a pass.
 TOKENS_AT_ONCE = 4096
@@ -36,10 +38,10 @@ _ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
 
 
 class TorchEngine:
-    """A loaded model, with an adapter (the folder in PEFT's format) or without; a context manager.
+    """A loaded model, with an adapter (a GGUF file) or without; a context manager.
 
-    `parallel` is how many suffixes are decoded side by side, whatever their prefixes. Raises `ModelError` where the
-    file is missing or damaged, or there is no such device.
+    `parallel` is how many suffixes are decoded side by side, whatever their prefixes. Raises `ModelError` where a
+    file is missing or damaged, the adapter doesn't fit, or there is no such device.
     """
 
     def __init__(
@@ -56,10 +58,10 @@ class TorchEngine:
         self.model, self.adapter, self.parallel = model, adapter, parallel
         self.device = choose_device(device)
         self._tokenizer = load_tokenizer(model)
-        weights = load_model(model, choose_dtype(dtype, self.device), self.device)
+        self._causal = load_model(model, torch.float32)
         if adapter:
-            weights = _with_adapter(weights, adapter)
-        self._causal = weights.get_base_model() if hasattr(weights, "get_base_model") else weights
+            merge_adapter(self._causal, adapter)
+        self._causal = self._causal.to(self.device, choose_dtype(dtype, self.device))
         use_shared_prefix_attention(self._causal)
         if self.device == "cpu":
             _multiply_few_rows_faster(self._causal)
@@ -106,27 +108,63 @@ class TorchEngine:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = STOP,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> list[list[Answer]]:
         """Return the answers to each prefix with each of its suffixes, in order; at most `parallel` suffixes in all.
 
-        They are greedy, or drawn at a `temperature` above 0 by the `seed`, each suffix by itself.
+        They are greedy, or drawn at a `temperature` above 0 by the `seed`, each suffix by itself. `progress` gets the
+        number of answers that are whole.
         """
+        found = self._answers(wave, max_tokens, [temperature], seed, stop, progress)
+        return [[one[0] for one in own] for own in found]
+
+    @torch.inference_mode()
+    def sample_wave(
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        samples: int,
+        temperature: float,
+        seed: int = 0,
+        stop: Sequence[str] = STOP,
+    ) -> list[list[list[Answer]]]:
+        """Return `samples` answers to each suffix of each prefix: the greedy one, then drawn ones.
+
+        A suffix is read once for all its answers; at most `parallel` answers in all.
+        """
+        return self._answers(wave, max_tokens, [0.0] + [temperature] * (samples - 1), seed, stop)
+
+    def _answers(
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        temperatures: Sequence[float],
+        seed: int,
+        stop: Sequence[str],
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> list[list[list[Answer]]]:
+        """Return per prefix and suffix an answer per temperature."""
         count = sum(len(suffixes) for _, suffixes in wave)
-        if count > self.parallel:
-            raise ValueError(f"at most {self.parallel} suffixes at once, found {count}")
+        if count * len(temperatures) > self.parallel:
+            raise ValueError(f"at most {self.parallel} suffixes at once, found {count * len(temperatures)}")
+        answers: list[list[list[Answer]]] = [[[] for _ in suffixes] for _, suffixes in wave]
         if not count:
-            return [[] for _ in wave]
+            return answers
         started = perf_counter()
-        rows, memory, states = self._read(wave)
-        self._decode(rows, memory, states, max_tokens, _Draw(temperature, seed, self.device), tuple(stop))
-        seconds = (perf_counter() - started) / count
-        answers: list[list[Answer]] = [[] for _ in wave]
-        for row in sorted(rows, key=lambda row: row.place):
+        read, memory, states = self._read(wave)
+        rows = [replace(row, sample=i, tokens=[], logs=[]) for row in read for i in range(len(temperatures))]
+        if len(rows) > len(read):
+            copies = torch.arange(len(read), device=self.device).repeat_interleave(len(temperatures))
+            states = states.index_select(0, copies)
+            memory.keep(copies)
+        self._decode(rows, memory, states, max_tokens, _Draw(temperatures, seed, self.device), tuple(stop), progress)
+        seconds = (perf_counter() - started) / len(rows)
+        for row in rows:
             ended = bool(row.tokens) and row.tokens[-1] in self._ends
             text = self._text(row.tokens[:-1] if ended else row.tokens)
             cut = min((at for one in stop if (at := text.find(one)) >= 0), default=len(text))
             found = Answer(text[:cut], tuple(row.tokens), tuple(row.logs), ended, seconds)
-            answers[row.place[0]].append(found)
+            answers[row.place[0]][row.place[1]].append(found)
         return answers
 
     def _read(self, wave: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[_Row], _Memory, torch.Tensor]:
@@ -183,11 +221,12 @@ class TorchEngine:
         max_tokens: int,
         draw: _Draw,
         stop: tuple[str, ...],
+        progress: Callable[[int], None],
     ) -> None:
         """Add tokens to all rows until each has ended or has `max_tokens`."""
         live = list(rows)
         for step in range(max_tokens):
-            tokens, logs = draw(self._causal.get_output_embeddings()(states), [row.number for row in live], step)
+            tokens, logs = draw(self._causal.get_output_embeddings()(states), live, step)
             going = []
             for place, (row, token, log) in enumerate(zip(live, tokens, logs, strict=True)):
                 row.tokens.append(token)
@@ -199,6 +238,7 @@ class TorchEngine:
                 return
             if len(going) < len(live):
                 live = [live[place] for place in going]
+                progress(len(rows) - len(live))
                 memory.keep(torch.tensor(going, device=self.device))
             memory.make_room()
             ids, positions = [row.tokens[-1] for row in live], [row.position + step for row in live]
@@ -211,39 +251,33 @@ class TorchEngine:
 
 @dataclass(slots=True)
 class _Row:
-    """One suffix: its place in the wave, its tokens, the position behind them, and what was decoded."""
+    """One answer: the suffix's place in the wave, its tokens, the position behind them, and what was decoded."""
 
     place: tuple[int, int]
     suffix: list[int]
     position: int = 0
+    sample: int = 0
     tokens: list[int] = field(default_factory=list)
     logs: list[float] = field(default_factory=list)
 
-    @property
-    def number(self) -> int:
-        """A number of its own, for drawing."""
-        return self.place[0] * 65_537 + self.place[1]
-
 
 class _Draw:
-    """Chooses the next token of every row: the likeliest, or one drawn at a temperature (by the Gumbel maximum)."""
+    """Chooses the next token of every row: the likeliest, or one drawn at the temperature of its sample."""
 
-    def __init__(self, temperature: float, seed: int, device: str) -> None:
-        self.temperature, self.seed, self.device = temperature, seed, device
+    def __init__(self, temperatures: Sequence[float], seed: int, device: str) -> None:
+        self.temperatures, self.seed, self.device = temperatures, seed, device
 
-    def __call__(self, logits: torch.Tensor, numbers: Sequence[int], step: int) -> tuple[list[int], list[float]]:
+    def __call__(self, logits: torch.Tensor, rows: Sequence[_Row], step: int) -> tuple[list[int], list[float]]:
         """Return a token and its log-probability (natural log, at temperature 1) per row of logits [N, V]."""
         logits = logits.float()
-        chosen = logits
-        if self.temperature > 0:
-            chosen = logits / self.temperature
-            for row, number in enumerate(numbers):
-                source = torch.Generator(self.device).manual_seed(hash((self.seed, number, step)) % (1 << 62))
-                uniform = torch.rand(logits.shape[1], generator=source, device=self.device)
-                chosen[row] -= torch.log(-torch.log(uniform.clamp_min(1e-20)))
-        tokens = chosen.argmax(-1)
-        logs = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
-        return tokens.tolist(), logs.tolist()
+        logs = logits - logits.logsumexp(-1, keepdim=True)
+        tokens = logs.argmax(-1)
+        for place, row in enumerate(rows):
+            if temperature := self.temperatures[row.sample]:
+                source = random.Random(repr((self.seed, row.place, row.sample, step)))
+                shares = (logs[place] / temperature).softmax(-1).cumsum(-1)
+                tokens[place] = torch.searchsorted(shares, shares[-1] * source.random()).clamp_max(len(shares) - 1)
+        return tokens.tolist(), logs.gather(1, tokens[:, None])[:, 0].tolist()
 
 
 class _Memory:
@@ -302,15 +336,13 @@ class _Memory:
         self._starts = torch.tensor([self._used - length for length in lengths], device=self._own[0][0].device)
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Forget all rows but these (ascending)."""
+        """Forget all rows but these (ascending; a row that is named several times is copied)."""
         for layer, sides in self._own.items():
             self._own[layer] = [side.index_select(1, rows) for side in sides]
         self._starts = self._starts.index_select(0, rows)
-        chosen = rows.tolist()
-        sizes, start = [], 0
-        for size in self._sizes:
-            sizes.append(sum(start <= row < start + size for row in chosen))
-            start += size
+        groups = [group for group, size in enumerate(self._sizes) for _ in range(size)]
+        counts = Counter(groups[row] for row in rows.tolist())
+        sizes = [counts[group] for group in range(len(self._sizes))]
         for layer, own in self._prefixes.items():
             self._prefixes[layer] = [one for one, size in zip(own, sizes, strict=True) if size]
         self._sizes = [size for size in sizes if size]
@@ -366,15 +398,3 @@ def _linear(self: Any, x: torch.Tensor) -> torch.Tensor:
     y: torch.Tensor = (self.weight @ rows.T).T
     y = y if self.bias is None else y + self.bias
     return y.view(*x.shape[:-1], len(self.weight))
-
-
-def _with_adapter(model: Any, folder: Path) -> Any:
-    """Return the model with the adapter: merged in float32, beside the weights where merging would round it away."""
-    import logging
-
-    from peft import PeftModel
-
-    logging.getLogger("peft").setLevel(logging.ERROR)
-    wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=False, use_safetensors=True)
-    merged = next(model.parameters()).dtype == torch.float32
-    return wrapped.merge_and_unload().eval() if merged else wrapped.eval()

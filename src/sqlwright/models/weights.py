@@ -60,6 +60,38 @@ def load_model(path: Path, dtype: torch.dtype, device: str = "cpu") -> Any:
     return model.to(device).eval()
 
 
+def merge_adapter(model: Any, path: Path) -> None:
+    """Add a GGUF LoRA adapter to the model's weights, in place: `W += B A · alpha / rank`.
+
+    Best done in float32. Raises `ModelError` where the adapter is of another kind or doesn't fit the model.
+    """
+    import numpy as np
+    import torch
+
+    header = read_header(path)
+    kind = header.metadata.get("general.type", "model")
+    if kind != "adapter" or header.metadata.get("adapter.type") != "lora":
+        raise ModelError(f"{path}: expected a LoRA adapter, found a {header.architecture} {kind}.")
+    data = np.memmap(path, mode="r")
+    parameters = dict(model.named_parameters())
+    heads = {"q_proj": model.config.num_attention_heads, "k_proj": model.config.num_key_value_heads}
+    alpha = float(header.metadata["adapter.lora.alpha"])
+    for name, place in header.tensors.items():
+        if not name.endswith(".lora_a"):
+            continue
+        a = dequantize(data, place)
+        b = dequantize(data, header.tensors[f"{name.removesuffix('.lora_a')}.lora_b"])
+        target = model_name(name.removesuffix(".lora_a"))
+        weight = parameters.get(target)
+        if weight is None or weight.shape != (len(b), a.shape[1]):
+            raise ModelError(f"{path}: its tensor {name} doesn't fit the model; it was trained on another base.")
+        module = target.split(".")[-2]
+        if header.architecture == "llama" and module in heads:
+            b = unpermute_rotary(b, heads[module])
+        with torch.no_grad():
+            weight += (b @ a).mul_(alpha / len(a)).to(weight)
+
+
 def permute_rotary(rows: Any, heads: int) -> Any:
     """Return q or k rows in llama.cpp's order (pairs side by side) from transformers' (halves), per head.
 

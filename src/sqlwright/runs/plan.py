@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlwright.datasets import READERS, split_by_database
+from sqlwright.datasets import READERS
 from sqlwright.datasets.dataset import Dataset
 from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.models.gguf_file import GgufHeader
@@ -20,7 +20,7 @@ from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages.prepare import draw_questions
+from sqlwright.runs.stages.prepare import asked_files, divide
 from sqlwright.runs.stages.train import trains
 
 # Learned tokens stand between these marks in the prompt that is shown.
@@ -184,19 +184,15 @@ def marked(prompt: Prompt) -> str:
 
 def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
     """Return questions by part and database files by name, without running any gold."""
-    data, seed = run.recipe.data, run.recipe.seed
+    data = run.recipe.data
     reader = READERS[data.format]
     root = run.resolve(data.databases)
 
     def read(names: Sequence[str]) -> Dataset:
         return reader([run.resolve(name) for name in names], root) if names else Dataset((), {}, (), None)
 
-    train, evaluate = drop_repeats(read(data.train)), read(data.evaluate)
-    learned: Sequence[Question] = draw_questions(train.questions, data.max_train, seed)
-    held_out: Sequence[Question] = ()
-    if learned and data.validation_databases:
-        learned, held_out = split_by_database(learned, data.validation_databases, seed)
-    asked = draw_questions(evaluate.questions, data.max_evaluate, seed)
+    train, evaluate = drop_repeats(read(data.train)), read(asked_files(data))
+    learned, held_out, asked = divide(run, train.questions, evaluate.questions)
     parts = {"train": learned, "validation": held_out, "evaluate": asked}
     return {part: list(own) for part, own in parts.items()}, train.databases | evaluate.databases
 

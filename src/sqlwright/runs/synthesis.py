@@ -231,8 +231,8 @@ class _Model:
         if self._engine is None:
             reporter.say(f"Loading {path.name}" + (f" with the adapter of {adapter.folder}" if adapter else ""))
             context = fmt.max_schema_tokens + fmt.own_tokens + MAX_TOKENS
-            folder = adapter.folder if adapter else None
-            self._engine = open_engine(choose_engine("auto", path), path, folder, context=context)
+            gguf = adapter.gguf if adapter else None
+            self._engine = open_engine(choose_engine("auto", path), path, gguf, context=context)
         trip = RoundTrip(self._engine, fmt, self._database, self._executor, adapter.shots() if adapter else ())
         accepted = len(state.accepted)
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlwright.databases import Executor, Limits, Schema
 from sqlwright.databases.notes import describe_with_notes
 from sqlwright.datasets.locate import cache_folder
+from sqlwright.decoding import vote
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.models.choose import choose_model
 from sqlwright.models.gguf import GgufEngine
@@ -21,6 +22,8 @@ from sqlwright.sql.extract import extract_sql
 
 MAX_TOKENS = 300
 SHOWN_ROWS = 1000
+SAMPLES = 8
+TEMPERATURE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,16 @@ def ask(
     *,
     model: str | None = None,
     adapter: str | None = None,
+    samples: int = SAMPLES,
     runs: Path = Path("runs"),
     say: Callable[[str], None] = lambda _: None,
 ) -> Answered:
     """Return the answer to `question` about `database`, a file or a URL.
 
     `model` is a catalogue name or a GGUF file; `adapter` the folder of an adapter or of a finished run, or `none`.
-    Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`.
+    Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`, or
+    else the one that SQLWright ships. Where the likeliest SQL can't be run, `samples` - 1 others are drawn, and the
+    vote on their results decides (see `decoding.vote`).
 
     Raises:
         DataError: the question is empty.
@@ -69,18 +75,24 @@ def ask(
     fmt = found.prompt_format(path) if found else PromptFormat(STYLES["ddl"], 0, 4096, chat_template(path))
     say(f"Loading {path.name}" + (f" with the adapter of {found.folder}" if found else ""))
     shots = found.shots() if found else []
-    with GgufEngine(
-        path, found.gguf if found else None, context=fmt.max_schema_tokens + fmt.own_tokens + 512
-    ) as engine:
+    context = fmt.max_schema_tokens + fmt.own_tokens + 512
+    with (
+        GgufEngine(path, found.gguf if found else None, context=context, parallel=max(1, samples - 1)) as engine,
+        Executor(workers=1, limits=Limits(rows=SHOWN_ROWS)) as executor,
+    ):
         started = time.perf_counter()
         with PromptWriter(fmt, engine.count_tokens, shots=shots, cache=cache_folder() / "values") as writer:
             prompt = writer.write(Question("", schema.name, question), database)
         if prompt.omitted:
             say(f"The schema is too long for the model; not shown to it: {', '.join(prompt.omitted)}")
-        answer = engine.answer(prompt.prefix, [prompt.suffix], MAX_TOKENS)[0]
-    sql = extract_sql(answer.text)
-    with Executor(workers=1, limits=Limits(rows=SHOWN_ROWS)) as executor:
+        answers = engine.answer(prompt.prefix, [prompt.suffix], MAX_TOKENS)
+        sql = extract_sql(answers[0].text)
         outcome = executor.run(database, sql)
+        if not outcome.ok and samples > 1:
+            say(f"The likeliest SQL can't be run ({outcome.message}); trying {samples - 1} others.")
+            answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
+            sql = vote(prompt, answers, database, executor).winner.sql
+            outcome = executor.run(database, sql)
     return Answered(
         question=question,
         sql=sql,

@@ -33,7 +33,7 @@ def inputs_after(run: Run) -> dict[str, str]:
 def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
     """Predict all evaluation questions into the completions file; return counts and speed."""
     target = run.folder.completions if adapter or not trains(run) else run.folder.baseline
-    folder = run.folder.adapter if adapter and trains(run) else None
+    gguf = run.folder.adapter / "adapter.gguf" if adapter and trains(run) else None
     questions = run.questions("evaluate")
     if not questions:
         target.write_text("", encoding="utf-8")
@@ -43,7 +43,7 @@ def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
     with open_engine(
         kind,
         run.model_path,
-        folder,
+        gguf,
         context=recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens,
         parallel=recipe.predict.parallel,
         device=recipe.model.device,
@@ -59,7 +59,7 @@ def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
         waves = prompt_waves(prompts, parallel) if kind == "torch" else [[group] for group in groups]
         waiting = _waiting(target, waves, going_on, run)
         already = len(questions) - sum(len(group) for wave in waiting for group in wave)
-        label = "predict" if folder else "predict (base model)"
+        label = "predict" if gguf else "predict (base model)"
         run.reporter.progress(label, already, len(questions))
         seconds = 0.0
         tokens = 0

@@ -18,6 +18,7 @@ from sqlwright.datasets.golds import check_golds, with_category, with_hardness
 from sqlwright.datasets.locate import SUFFIXES
 from sqlwright.datasets.wikisql import companions
 from sqlwright.errors import DataError
+from sqlwright.recipe import VALIDATION, DataSettings
 from sqlwright.records import Question, write_records
 from sqlwright.runs.cleaning import check_parts
 from sqlwright.runs.folder import hash_path, hash_values, write_text
@@ -30,7 +31,7 @@ HASHED_BYTES = 1 << 30
 def inputs(run: Run) -> dict[str, str]:
     """Return the data settings, the seed, and the contents of question files and databases."""
     data = run.recipe.data
-    files = [run.resolve(text) for text in (*data.train, *data.evaluate)]
+    files = [run.resolve(text) for text in (*data.train, *asked_files(data))]
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: expected a question file (data.train, data.evaluate), found no such file.")
@@ -53,13 +54,9 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     """
     data, folder = run.recipe.data, run.folder
     train = _read(run, "train", data.train)
-    evaluate = _read(run, "evaluate", data.evaluate)
+    evaluate = _read(run, "evaluate", asked_files(data))
     databases = train.databases | evaluate.databases
-    learned: Sequence[Question] = draw_questions(train.questions, data.max_train, run.recipe.seed)
-    asked = draw_questions(evaluate.questions, data.max_evaluate, run.recipe.seed)
-    held_out: Sequence[Question] = ()
-    if learned and data.validation_databases:
-        learned, held_out = split_by_database(learned, data.validation_databases, run.recipe.seed)
+    learned, held_out, asked = divide(run, train.questions, evaluate.questions)
     overlap = sorted(({q.database for q in learned} & {q.database for q in asked}) - {""})
     if overlap:
         run.reporter.say(
@@ -67,14 +64,15 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
             "the score says nothing about databases the model has not seen."
         )
     dropped = _write_dropped(run, [*train.dropped, *evaluate.dropped])
-    cleaned = check_parts(run, [*learned, *held_out], asked, databases)
+    own = [] if data.evaluate == VALIDATION else held_out
+    cleaned = check_parts(run, [*learned, *own], asked, databases)
     for part, questions in (("train", learned), ("validation", held_out), ("evaluate", asked)):
         write_records(run.part(part), questions)
     write_text(
         folder.path / "databases.json", json.dumps({name: str(path) for name, path in databases.items()}, indent=1)
     )
     _link_databases(folder.path / "databases", databases)
-    tables = run.resolve(data.tables) if data.tables else evaluate.tables
+    tables = run.resolve(data.tables) if data.tables else evaluate.tables or train.tables
     return {
         "train": len(learned),
         "validation": len(held_out),
@@ -86,6 +84,29 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         "tables": str(tables or ""),
         "databases": folder.manifest["stages"]["prepare"]["inputs"]["databases"],
     }
+
+
+def asked_files(data: DataSettings) -> tuple[str, ...]:
+    """Return the evaluation part's own question files: none where it is the held-out training databases."""
+    return () if data.evaluate == VALIDATION else data.evaluate
+
+
+def divide(
+    run: Run, train: Sequence[Question], evaluate: Sequence[Question]
+) -> tuple[Sequence[Question], Sequence[Question], Sequence[Question]]:
+    """Return the questions to learn from, those for the validation loss, and those that are asked."""
+    data, seed = run.recipe.data, run.recipe.seed
+    learned: Sequence[Question] = draw_questions(train, data.max_train, seed)
+    held_out: Sequence[Question] = ()
+    if learned and data.validation_databases:
+        learned, held_out = split_by_database(learned, data.validation_databases, seed)
+    if data.evaluate == VALIDATION and not held_out:
+        raise DataError(
+            f"{run.recipe_path}: data.evaluate asks the validation databases; expected data.train and at least one of "
+            f"data.validation_databases, found {len(train)} training questions and {data.validation_databases}."
+        )
+    asked = held_out if data.evaluate == VALIDATION else evaluate
+    return learned, draw_questions(held_out, data.max_validation, seed), draw_questions(asked, data.max_evaluate, seed)
 
 
 def _write_dropped(run: Run, dropped: Sequence[Dropped]) -> int:
@@ -153,7 +174,7 @@ def _roots(run: Run) -> list[Path]:
     """Return the folders of databases of both parts, as the readers find them."""
     data = run.recipe.data
     root = run.resolve(data.databases)
-    parts = ([run.resolve(name) for name in names] for names in (data.train, data.evaluate))
+    parts = ([run.resolve(name) for name in names] for names in (data.train, asked_files(data)))
     return list(dict.fromkeys(find_root(files, root) or root for files in parts if files))
 
 

@@ -1,0 +1,135 @@
+"""Voting by result: several answers are run, and the result that most of them have wins.
+
+Self-consistency for SQL: texts that differ can have the same result, and answers that don't run are no candidates at
+all. Results that say little (no rows, or nothing but zeros and NULLs) count half, since wrong conditions often have
+them. Ties go to the result whose likeliest answer is likelier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlwright.databases import Executor, Outcome
+from sqlwright.decoding.greedy import Wave, completion
+from sqlwright.models.gguf import Answer
+from sqlwright.records import Completion, Prompt
+
+# Digits of a float that count when results are compared.
+_DIGITS = 6
+
+
+class Sampler(Protocol):
+    """An engine that gives several answers to each suffix, the greedy one first."""
+
+    def sample_wave(
+        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, samples: int, temperature: float, seed: int
+    ) -> list[list[list[Answer]]]:
+        """Return `samples` answers to each suffix of each prefix."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """What came of a vote: the greedy completion, and the winner with all candidates, best first.
+
+    `share` is the winner's part of all votes, 0 where nothing ran.
+    """
+
+    greedy: Completion
+    winner: Completion
+    share: float
+
+
+def predict_voted(
+    engine: Sampler,
+    waves: Sequence[Wave],
+    max_tokens: int,
+    *,
+    databases: Mapping[str, Path | str],
+    executor: Executor,
+    samples: int,
+    temperature: float,
+    seed: int = 0,
+) -> Iterator[list[Voted]]:
+    """Yield the votes on the prompts of each wave; `samples` answers are decoded to each, one of them greedy."""
+    for wave in waves:
+        asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]
+        answers = engine.sample_wave(asked, max_tokens, samples, temperature, seed)
+        pairs = [
+            (prompt, several)
+            for group, own in zip(wave, answers, strict=True)
+            for prompt, several in zip(group, own, strict=True)
+        ]
+        yield [vote(prompt, several, databases[prompt.database], executor) for prompt, several in pairs]
+
+
+def vote(prompt: Prompt, answers: Sequence[Answer], database: Path | str, executor: Executor) -> Voted:
+    """Return the vote on the answers to a prompt, the first of which is the greedy one.
+
+    Each different text is run once. Where none runs, the greedy answer stays.
+    """
+    written = [completion(prompt, answer) for answer in answers]
+    texts = list(dict.fromkeys(one.sql for one in written))
+    outcomes = dict(zip(texts, executor.map([(database, text) for text in texts]), strict=True))
+    order = rank([(one.sql, one.log_probability) for one in written], outcomes)
+    by_sql = {one.sql: one for one in reversed(written)}
+    votes = [_weight(outcomes[one.sql]) for one in written]
+    key = _result(outcomes[order[0]])
+    share = sum(v for v, one in zip(votes, written, strict=True) if _result(outcomes[one.sql]) == key) if key else 0.0
+    winner = replace(
+        by_sql[order[0]],
+        candidates=tuple(order),
+        tokens=sum(one.tokens for one in written),
+        seconds=round(sum(one.seconds for one in written), 4),
+    )
+    return Voted(written[0], winner, share / len(written))
+
+
+def rank(written: Sequence[tuple[str, float | None]], outcomes: Mapping[str, Outcome]) -> list[str]:
+    """Return the different texts of `written` (SQL, mean log-probability), best first.
+
+    Those whose result has most votes come first, then those of the next result, at last those that don't run; the
+    first of `written` leads among these. Within a result the likeliest text leads.
+    """
+    votes: dict[Any, float] = {}
+    best: dict[Any, float] = {}
+    likely: dict[str, float] = {}
+    for sql, log in written:
+        key, log = _result(outcomes[sql]), float("-inf") if log is None else log
+        votes[key] = votes.get(key, 0.0) + _weight(outcomes[sql])
+        best[key] = max(best.get(key, float("-inf")), log)
+        likely[sql] = max(likely.get(sql, float("-inf")), log)
+    first = {sql: place for place, (sql, _) in reversed(list(enumerate(written)))}
+
+    def goodness(sql: str) -> tuple[float, ...]:
+        key = _result(outcomes[sql])
+        if key is None:
+            return 0.0, -first[sql], 0.0
+        return votes[key], best[key], likely[sql]
+
+    return sorted(likely, key=goodness, reverse=True)
+
+
+def _weight(outcome: Outcome) -> float:
+    """Return what an answer counts: nothing if it didn't run, half if its result says little."""
+    if not outcome.ok:
+        return 0.0
+    return 1.0 if any(value not in (0, None) for row in outcome.rows for value in row) else 0.5
+
+
+def _result(outcome: Outcome) -> Any:
+    """Return a key that equal results share, whatever the order of their rows; None if the query failed."""
+    if not outcome.ok:
+        return None
+    rows = sorted(repr(tuple(_rounded(value) for value in row)) for row in outcome.rows)
+    return len(outcome.columns), tuple(rows)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        value = float(f"{value:.{_DIGITS}g}")
+        return int(value) if value.is_integer() else value
+    return value
