@@ -36,7 +36,7 @@ ifneq ($(RUN_MODEL_TESTS),)
 	@$(BIN)/sqlwright models pull $(BASE)
 endif
 	$(SAY) "Running the tests"
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist worksteal $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -16,6 +16,12 @@ from servers import Server, mariadb_server, postgres_server
 # Threads that spin while they wait make everything here ten times slower; OpenMP reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# Tests that run side by side share the cores out, so that what they measure and start doesn't crowd the others.
+_cores = sorted(os.sched_getaffinity(0))
+_number, _count = (os.environ.get(f"PYTEST_XDIST_WORKER{name}", "") for name in ("", "_COUNT"))
+if _number.startswith("gw") and 1 < int(_count) <= len(_cores):
+    os.sched_setaffinity(0, _cores[int(_number[2:]) :: int(_count)])
+
 ARCHIVES = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

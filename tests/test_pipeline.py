@@ -57,6 +57,7 @@ tokens_per_batch = 512
 checkpoint_every = 1
 
 [predict]
+engine = "gguf"
 max_tokens = 6
 parallel = 2
 
@@ -205,6 +206,19 @@ def test_a_changed_setting_redoes_what_depends_on_it(
     assert recorder.redone() == redone
     if redone:
         assert override.partition("=")[0] in recorder.reasons[redone[0]]
+
+
+def test_both_engines_predict(recipe_path: Path, runs: Path, finished: Path) -> None:
+    recorder = run(recipe_path, runs, "predict.engine=torch", only="predict")
+    assert recorder.actions["predict"] == "redo" and "predict.engine" in recorder.reasons["predict"]
+    for name in ("completions.jsonl", "completions.base.jsonl"):
+        by_engine = [
+            {line["id"]: line["text"] for line in map(json.loads, (folder / "small" / name).read_text().splitlines())}
+            for folder in (runs, finished)
+        ]
+        assert by_engine[0].keys() == by_engine[1].keys()
+        agree = sum(by_engine[0][key] == by_engine[1][key] for key in by_engine[0])
+        assert agree >= len(by_engine[0]) - 1, "the tiny model's answers of six tokens"
 
 
 def test_what_was_edited_or_lost_is_made_again(recipe_path: Path, runs: Path, finished: Path) -> None:

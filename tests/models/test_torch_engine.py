@@ -57,20 +57,20 @@ def alone(model: Any, tokenizer: Any, prefix: str, suffix: str, count: int) -> t
 
 def test_a_wave_has_the_answers_of_questions_alone(engine: TorchEngine, tiny_model: Path) -> None:
     model, tokenizer = load_model(tiny_model, torch.float32), load_tokenizer(tiny_model)
-    found = engine.answer_wave(WAVE, 24, stop=())
+    found = engine.answer_wave(WAVE, 16, stop=())
     assert [len(answers) for answers in found] == [3, 2, 1]
     for (prefix, suffixes), answers in zip(WAVE, found, strict=True):
         for suffix, answer in zip(suffixes, answers, strict=True):
-            tokens, logs = alone(model, tokenizer, prefix, suffix, 24)
+            tokens, logs = alone(model, tokenizer, prefix, suffix, 16)
             assert list(answer.tokens) == tokens
             assert answer.log_probabilities == pytest.approx(logs, abs=1e-3)
             assert answer.ended == (tokens[-1] == tokenizer.eos_token_id)
 
 
 def test_answers_end_at_a_stop_and_the_others_go_on(engine: TorchEngine) -> None:
-    whole = [answer.text for answers in engine.answer_wave(WAVE, 24, stop=()) for answer in answers]
+    whole = [answer.text for answers in engine.answer_wave(WAVE, 12, stop=()) for answer in answers]
     stop = whole[0][3:6]
-    cut = [answer.text for answers in engine.answer_wave(WAVE, 24, stop=(stop,)) for answer in answers]
+    cut = [answer.text for answers in engine.answer_wave(WAVE, 12, stop=(stop,)) for answer in answers]
     assert cut == [text.partition(stop)[0] for text in whole]
     assert 0 < sum(one == text for one, text in zip(cut, whole, strict=True)) < len(whole), "some end, some go on"
 
@@ -88,7 +88,7 @@ def test_one_prefix(engine: TorchEngine) -> None:
 
 def test_drawn_answers_depend_on_the_seed_and_the_place(engine: TorchEngine) -> None:
     def drawn(temperature: float, seed: int) -> list[str]:
-        answers = engine.answer(SCHEMAS[0], QUESTIONS[:1] * 6, 10, temperature=temperature, seed=seed)
+        answers = engine.answer(SCHEMAS[0], QUESTIONS[:1] * 4, 6, temperature=temperature, seed=seed)
         return [answer.text for answer in answers]
 
     assert drawn(1.0, 1) == drawn(1.0, 1) != drawn(1.0, 2)

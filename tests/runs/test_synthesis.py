@@ -77,6 +77,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a database of one table, with batches and answers made small: the tiny model goes on to the limit."""
     monkeypatch.setattr(synthesis, "BATCH", 4)
     monkeypatch.setattr(synthesis, "TRIES", 12)
+    monkeypatch.setattr(synthesis, "choose_engine", lambda *_: "gguf")  # it starts faster
     monkeypatch.setattr(round_trip, "MAX_TOKENS", 12)
     monkeypatch.setattr(round_trip, "_REWORDED_TOKENS", 12)
     path = tmp_path / "small.sqlite"

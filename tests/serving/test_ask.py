@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from importlib import resources
 from pathlib import Path
@@ -38,9 +39,9 @@ def small(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("brief")
-def test_all_fields_are_there(tiny_model: Path, tmp_path: Path) -> None:
+def test_all_fields_are_there(tiny_model: Path, small: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    answered = ask("How many artists are there?", str(CHINOOK), model=TINY, runs=tmp_path, say=said.append)
+    answered = ask("How many artists are there?", str(small), model=TINY, samples=1, runs=tmp_path, say=said.append)
     assert answered.question == "How many artists are there?"
     assert (answered.model, answered.adapter) == (TINY, None)
     assert answered.seconds > 0
@@ -53,9 +54,17 @@ def test_all_fields_are_there(tiny_model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("brief")
+def test_others_are_drawn_where_the_likeliest_sql_cannot_be_run(tiny_model: Path, small: Path) -> None:
+    said: list[str] = []
+    answered = ask("Zzz?", str(small), model=str(tiny_model), samples=3, runs=small.parent, say=said.append)
+    assert re.search(r"The likeliest SQL can't be run \(.+\); trying 2 others\.", said[-1])
+    assert answered.sql and bool(answered.error) != bool(answered.columns)
+
+
+@pytest.mark.usefixtures("brief")
 def test_the_model_given_as_a_file_and_no_file_changed(tiny_model: Path, small: Path) -> None:
     before = small.read_bytes()
-    answered = ask("DROP TABLE artist", str(small), model=str(tiny_model), runs=small.parent)
+    answered = ask("DROP TABLE artist", str(small), model=str(tiny_model), samples=1, runs=small.parent)
     assert answered.model == str(tiny_model)
     assert small.read_bytes() == before
     assert [path.name for path in small.parent.iterdir()] == ["small.sqlite"]
@@ -143,11 +152,11 @@ def test_the_newest_adapter_is_taken_unless_told_otherwise(tiny_model: Path, sma
 @pytest.mark.parametrize(
     ("question", "rows"),
     [
-        ("How many artists are there?", [(275,)]),
+        ("How many artists are there?", [(1,)]),
         ("What is the name of the artist with the id 1?", [("AC/DC",)]),
     ],
 )
-def test_the_base_model_answers(base_model: Path, tmp_path: Path, question: str, rows: list[tuple[object]]) -> None:
-    answered = ask(question, str(CHINOOK), runs=tmp_path)
+def test_the_base_model_answers(base_model: Path, small: Path, question: str, rows: list[tuple[object]]) -> None:
+    answered = ask(question, str(small), adapter="none")
     assert answered.error == ""
     assert answered.rows == rows
