@@ -83,3 +83,15 @@ def test_the_newest_adapter_of_the_base(tmp_path: Path) -> None:
     assert found.folder == new
     assert newest_adapter(tmp_path, "nobody") is None
     assert newest_adapter(tmp_path / "absent", "abc") is None
+
+
+def test_the_shipped_adapter_belongs_to_the_default_model() -> None:
+    from sqlwright.models.adapter import shipped_adapter
+    from sqlwright.models.catalogue import CATALOGUE
+    from sqlwright.models.choose import DEFAULT_MODEL
+
+    found = shipped_adapter(CATALOGUE[DEFAULT_MODEL].sha256)
+    assert found is not None and found.base == DEFAULT_MODEL
+    assert found.gguf.stat().st_size < 20_000_000
+    assert "cc-by-sa-4.0" in (found.folder / "README.md").read_text(encoding="utf-8")
+    assert shipped_adapter("0" * 64) is None

@@ -9,7 +9,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sqlwright.errors import ModelError  # noqa: E402
-from sqlwright.models.device import choose_device, choose_dtype, choose_threads, peak_memory_mb  # noqa: E402
+from sqlwright.models.device import (  # noqa: E402
+    choose_device,
+    choose_dtype,
+    choose_threads,
+    keep_freed_memory,
+    peak_memory_mb,
+)
 
 
 def test_the_device_that_is_there() -> None:
@@ -31,3 +37,10 @@ def test_formats_and_threads() -> None:
     assert choose_threads(3) == 3
     assert choose_threads(0) == len(os.sched_getaffinity(0))
     assert peak_memory_mb("cpu") > 50
+
+
+def test_keeping_freed_memory_changes_no_result() -> None:
+    before = torch.arange(1 << 20).sum()
+    keep_freed_memory()
+    keep_freed_memory()
+    assert torch.arange(1 << 20).sum() == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import resource
 import sys
@@ -11,6 +13,9 @@ from typing import Any
 import torch
 
 from sqlwright.errors import ModelError
+
+# Options of glibc's mallopt.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def choose_device(wanted: str) -> str:
@@ -34,6 +39,18 @@ def choose_dtype(wanted: str, device: str) -> torch.dtype:
 def choose_threads(wanted: int) -> int:
     """Return the number of CPU threads: `wanted`, or as many as this process may run on, if that is 0."""
     return wanted or len(os.sched_getaffinity(0))
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed for the next tensors, where it is glibc; elsewhere nothing happens.
+
+    By default it gives activations back to the system after every pass and has their pages zeroed again: on two cores
+    a training step took 13.5 s (best of three; 16.2 in the mean) and 12.8 s (13.1) with this.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the largest there is
 
 
 def peak_memory_mb(device: Any) -> float:

@@ -22,7 +22,7 @@ import torch
 
 from sqlwright.errors import ModelError
 from sqlwright.models.attention import Group, hidden_states, shared_prefix_attention, use_shared_prefix_attention
-from sqlwright.models.device import choose_device, choose_dtype, choose_threads
+from sqlwright.models.device import choose_device, choose_dtype, choose_threads, keep_freed_memory
 from sqlwright.models.gguf import STOP, Answer
 from sqlwright.models.tokenizer import load_tokenizer, token_ids
 from sqlwright.models.weights import load_model, merge_adapter
@@ -55,6 +55,7 @@ class TorchEngine:
         threads: int = 0,
     ) -> None:
         torch.set_num_threads(choose_threads(threads))
+        keep_freed_memory()
         self.model, self.adapter, self.parallel = model, adapter, parallel
         self.device = choose_device(device)
         self._tokenizer = load_tokenizer(model)

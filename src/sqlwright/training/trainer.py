@@ -15,7 +15,7 @@ import torch
 
 from sqlwright.errors import RecipeError
 from sqlwright.models.attention import use_shared_prefix_attention
-from sqlwright.models.device import peak_memory_mb
+from sqlwright.models.device import keep_freed_memory, peak_memory_mb
 from sqlwright.recipe import TrainSettings
 from sqlwright.training import checkpoint
 from sqlwright.training.lora import add_lora, trainable
@@ -90,6 +90,7 @@ def train(
     finish the step, write a checkpoint and raise `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where
     the loss is no longer finite.
     """
+    keep_freed_memory()
     use_shared_prefix_attention(model)
     wrapped = add_lora(model, settings.rank, settings.alpha, settings.targets, seed, settings.layers)
     run = _Run(wrapped, plan, settings, folder, say)
