@@ -252,6 +252,54 @@ def test_one_stage_only(recipe_path: Path, tiny_model: Path, tmp_path: Path) -> 
         run(recipe_path, tmp_path, only="deploy")
 
 
+def test_a_vote_is_scored_beside_the_greedy_answers(recipe_path: Path, runs: Path) -> None:
+    before = (runs / "small" / "completions.jsonl").read_bytes()
+    recorder = run(recipe_path, runs, "predict.samples=3", only="evaluate")
+    assert recorder.redone() == ["predict.voted", "evaluate"]
+    folder = RunFolder(runs / "small")
+    assert folder.completions.read_bytes() == before
+    greedy = {one.id: one for one in read_records(folder.completions, Completion)}
+    for one in read_records(folder.voted, Completion):
+        assert greedy[one.id].sql in one.candidates and one.sql == one.candidates[0] and len(one.candidates) <= 3
+        greedy.pop(one.id)
+    assert not greedy
+    report = json.loads(folder.report.read_text(encoding="utf-8"))
+    assert list(report["scores"]) == ["before fine-tuning", "after fine-tuning", "after fine-tuning, vote among 3"]
+    assert any("temperature 0.8" in note for note in report["notes"])
+    assert run(recipe_path, runs, "predict.samples=3", only="evaluate").redone() == []
+
+
+def test_a_run_can_start_from_an_adapter(recipe_path: Path, runs: Path) -> None:
+    first = f"model.adapter={runs / 'small'}"
+    run(recipe_path, runs, "name=as-it-is", first, "train.epochs=0", only="evaluate")
+    again = RunFolder(runs / "as-it-is")
+    assert again.completions.read_text("utf-8").count("\n") == 4
+    texts = [
+        [one.text for one in read_records(path, Completion)]
+        for path in (again.completions, RunFolder(runs / "small").completions)
+    ]
+    assert texts[0] == texts[1]
+    assert list(json.loads(again.report.read_text(encoding="utf-8"))["scores"]) == ["adapter"]
+    run(recipe_path, runs, "name=more", first, only="train")
+    losses = [_metrics(RunFolder(runs / name))[0]["validation_loss"] for name in ("small", "more")]
+    last = _metrics(RunFolder(runs / "small"))[-1]["validation_loss"]
+    assert losses[1] == pytest.approx(last, rel=1e-4)
+    assert last < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.rank=4", r"It has rank = 2, alpha = 32, layers = 30 and matrices for down_proj.*set the same"),
+        ("train.targets=mlp", "expected the matrices of the adapter"),
+        ("prompt.sample_values=1", r"Set in \[prompt\]: sample_values = 0"),
+    ],
+)
+def test_an_adapter_that_does_not_fit_the_recipe(recipe_path: Path, runs: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        run(recipe_path, runs, "name=more", f"model.adapter={runs / 'small'}", override, only="train")
+
+
 def test_without_training_there_is_one_column(recipe_path: Path, runs: Path) -> None:
     recorder = run(recipe_path, runs, "train.epochs=0", only="evaluate")
     assert "predict.base" not in recorder.actions

@@ -5,7 +5,8 @@
 
 A stage names what it depends on (`inputs`), does its work (`execute`) and names what it wrote (`outputs`). The loop
 runs every stage whose inputs changed since it was last done and says why; a stage that was interrupted goes on where
-it stopped. `predict` comes twice: with the base model alone, for the comparison, and with the adapter.
+it stopped. `predict` comes up to three times: with the base model alone, for the comparison, with the adapter, and
+with the adapter by a vote among several answers.
 """
 
 from __future__ import annotations
@@ -67,12 +68,21 @@ STAGES: tuple[Stage, ...] = (
         frozenset({"prepare", "train"}),
     ),
     Stage(
+        "predict.voted",
+        "predict",
+        predict.inputs_voted,
+        partial(predict.execute, adapter=True, voted=True),
+        lambda run: [run.folder.voted],
+        frozenset({"prepare", "train"}),
+        lambda run: run.recipe.predict.samples > 1,
+    ),
+    Stage(
         "evaluate",
         "evaluate",
         evaluate.inputs,
         evaluate.execute,
         evaluate.outputs,
-        frozenset({"prepare", "predict.base", "predict"}),
+        frozenset({"prepare", "predict.base", "predict", "predict.voted"}),
     ),
     Stage("export", "export", export.inputs, export.execute, export.outputs, frozenset({"prepare", "train"})),
 )

@@ -51,6 +51,12 @@ class ModelSettings(_Section):
         "qwen2.5-coder-0.5b-instruct",
         description="Base model: a name of `sqlwright models list`, or the path of a GGUF file.",
     )
+    adapter: str = Field(
+        "",
+        description="An adapter of this base to start from: `shipped`, or the folder of an adapter or of a finished "
+        "run. Training goes on from its matrices; without training it answers as it is. It brings its prompts: "
+        "[prompt] must say the same.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where training runs; `auto` takes a GPU if there is one."
     )
@@ -170,7 +176,7 @@ class TrainSettings(_Section):
 
 
 class PredictSettings(_Section):
-    """Greedy decoding of the evaluation questions."""
+    """Decoding of the evaluation questions: greedy, and by a vote among several answers where that is asked for."""
 
     baseline: bool = Field(True, description="Also predict with the base model alone, for the before/after table.")
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="Longest answer in tokens.")
@@ -181,7 +187,15 @@ class PredictSettings(_Section):
         "into half of the memory.",
     )
     parallel: Annotated[int, Field(ge=0, le=256)] = Field(
-        0, description="Questions that are decoded side by side; 0 takes 96 with `torch` and 8 with `gguf`."
+        0, description="Answers that are decoded side by side; 0 takes 96 with `torch` and 8 with `gguf`."
+    )
+    samples: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="Answers to each question that are run and vote by their results, one of them greedy; scored apart "
+        "from the greedy ones. 1: no vote.",
+    )
+    temperature: Annotated[float, Field(gt=0, le=2)] = Field(
+        0.8, description="How freely the answers for the vote are drawn; 1 is as the model has it, less is likelier."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from servers import Server
 from sqlwright.cli.app import run
 from sqlwright.databases import Executor, Limits
 from sqlwright.errors import DataError
+from sqlwright.evaluation.copies import Table, copied
 from sqlwright.evaluation.dialects import Gold, Translation, share_table, target_of, translate_golds
 
 CITY = Path(__file__).parent / "fixtures" / "city.sql"
@@ -75,10 +77,75 @@ def test_mariadb(golds: list[Gold], tmp_path: Path, mariadb: Server) -> None:
         check(list(translate_golds(golds, mariadb.url(user="maker"), tmp_path, executor)))
 
 
+SALES = Table(
+    "sale",
+    ["id", "day", "made", "open", "pay", "name"],
+    ["integer", "date", "timestamp", "boolean", "real", "text"],
+    [
+        (1, "2024-01-31", "2024-01-31 10:30:00", 1, 10.5, "Ann"),
+        (2, "2024-02-29", "2024-02-29 23:59:59", 0, 3.0, "bob"),
+        (3, "2023-02-01", "2023-02-01 00:00:00", 1, 7.25, "O'Hara"),
+        (4, None, None, None, None, None),
+    ],
+)
+FROM_SERVERS = (
+    "SELECT id FROM sale WHERE day >= DATE '2024-01-01' ORDER BY id",
+    "SELECT extract(year FROM day), count(*) FROM sale GROUP BY extract(year FROM day)",
+    "SELECT count(*) FROM sale WHERE made > TIMESTAMP '2024-01-31 10:00:00'",
+    "SELECT sum(CASE WHEN open THEN pay ELSE 0 END) FROM sale",
+    "SELECT id, pay * 1.5 FROM sale WHERE name IS NOT NULL ORDER BY pay DESC LIMIT 2",
+)
+FROM_POSTGRES = (
+    *FROM_SERVERS,
+    "SELECT name FROM sale WHERE name ILIKE '%A%'",
+    "SELECT name FROM sale WHERE name LIKE 'A%'",
+    "SELECT date_trunc('month', made) FROM sale",
+    "SELECT to_char(day, 'YYYY-MM') FROM sale",
+    "SELECT count(*) / 3, sum(id) / 4.0 FROM sale",
+    "SELECT id FROM sale WHERE open AND day - INTERVAL '1 month' < DATE '2024-01-15'",
+)
+
+
+def from_copy(place: str, golds: Sequence[str], to: Sequence[str], scratch: Path) -> list[Translation]:
+    """Return the translations of golds whose rows lie at `place`."""
+    with (
+        Executor(workers=1, limits=PATIENT) as executor,
+        copied([SALES], target_of(place), place, "sales", scratch) as address,
+    ):
+        own = [Gold(index, "sale", address, sql) for index, sql in enumerate(golds)]
+        return [one for target in to for one in translate_golds(own, target, scratch, executor)]
+
+
+def test_from_duckdb(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb", reason="needs DuckDB: pip install '.[duckdb]'")
+    golds = [sql for sql in FROM_POSTGRES if "to_char" not in sql] + ["SELECT strftime(day, '%Y-%m') FROM sale"]
+    found = from_copy("duckdb", golds, ["sqlite"], tmp_path)
+    assert [(one.gold, one.reason, one.detail) for one in found if not one.kept] == []
+
+
+def test_from_postgres(tmp_path: Path, postgres: Server) -> None:
+    pytest.importorskip("duckdb", reason="needs DuckDB: pip install '.[duckdb]'")
+    with postgres.connect("") as connection:
+        connection.execute("DROP ROLE IF EXISTS maker")
+        connection.execute("CREATE ROLE maker LOGIN CREATEDB")
+    found = from_copy(postgres.url(user="maker"), FROM_POSTGRES, ["sqlite", "duckdb"], tmp_path)
+    assert [(one.engine, one.gold, one.reason, one.detail) for one in found if not one.kept] == []
+
+
+def test_from_mariadb(tmp_path: Path, mariadb: Server) -> None:
+    pytest.importorskip("duckdb", reason="needs DuckDB: pip install '.[duckdb]'")
+    with mariadb.connect("") as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER IF NOT EXISTS maker; GRANT ALL ON `sqlwright\\_%`.* TO maker")
+    golds = [*FROM_SERVERS, "SELECT year(day), month(made) FROM sale", "SELECT count(*) / 8 FROM sale"]
+    found = from_copy(mariadb.url(user="maker"), golds, ["sqlite", "duckdb"], tmp_path)
+    assert [(one.engine, one.gold, one.reason, one.detail) for one in found if not one.kept] == []
+
+
 def test_a_place_that_is_none() -> None:
     assert target_of("mariadb://x@y") == "mysql"
-    for place in ("oracle://u:hush@h", "postgresql"):
-        with pytest.raises(DataError, match=r"expected duckdb, or a URL") as caught:
+    assert target_of("sqlite") == "sqlite"
+    for place in ("oracle://u:hush@h", "postgresql", "duckdb://x", "sqlite://x"):
+        with pytest.raises(DataError, match=r"expected sqlite, duckdb, or a URL") as caught:
             target_of(place)
         assert "hush" not in str(caught.value)
 

@@ -20,6 +20,7 @@ from sqlwright.records import HARDNESS, Completion, Question, Verdict, read_reco
 
 app = App(name="runs", help="Runs that were made: list, show, and two of them compared.")
 
+VOTED = ", vote among"
 _STATES = {"done": "done", "begun": "interrupted"}
 
 
@@ -75,6 +76,8 @@ def compare(
 ) -> int:
     """Tell what the second run gains over the first: the paired difference, and whether it is chance.
 
+    Greedy predictions are compared, or those by vote where both runs have them.
+
     Args:
         first: The run to compare with: its name, or its folder.
         second: The run that may be better.
@@ -83,7 +86,9 @@ def compare(
     from sqlwright.evaluation.comparison import compare as paired
 
     folders = _find(first, runs), _find(second, runs)
-    sides = [_latest(_verdicts(folder)) for folder in folders]
+    every = [_verdicts(folder) for folder in folders]
+    voted = all(any(VOTED in one.metric for one in verdicts) for verdicts in every)
+    sides = [_latest(verdicts, voted) for verdicts in every]
     known = [dict.fromkeys(verdict.metric for verdict in side) for side in sides]
     metrics = [name for name in known[0] if name in known[1] and name != "ex_keep_distinct"]
     if not metrics:
@@ -94,7 +99,7 @@ def compare(
     names = (folders[0].name, folders[1].name) if short else (str(folders[0]), str(folders[1]))
     found = [paired(sides[0], sides[1], metric, names) for metric in metrics]
     if html is not None:
-        write_page(html, _page(folders, names, sides))
+        write_page(html, _page(folders, names, sides, voted))
     if json:
         print_json([json_module.loads(one.to_json()) for one in found])
     else:
@@ -102,14 +107,13 @@ def compare(
     return 0
 
 
-def _page(folders: tuple[Path, Path], names: tuple[str, str], sides: list[list[Verdict]]) -> str:
+def _page(folders: tuple[Path, Path], names: tuple[str, str], sides: list[list[Verdict]], voted: bool) -> str:
     """Return the page that sets the second run beside the first."""
     from sqlwright.runs.compare_page import Side, scored_page
 
     questions = {one.id: one for one in read_records(folders[1] / "questions.jsonl", Question)}
-    answers = [
-        {one.id: one.sql for one in read_records(folder / "completions.jsonl", Completion)} for folder in folders
-    ]
+    file = "completions.voted.jsonl" if voted else "completions.jsonl"
+    answers = [{one.id: one.sql for one in read_records(folder / file, Completion)} for folder in folders]
     texts = {id_: (one.text, one.golds[0] if one.golds else "") for id_, one in questions.items()}
     both = [Side(name, side, answer) for name, side, answer in zip(names, sides, answers, strict=True)]
     path = folders[1] / "databases.json"
@@ -118,12 +122,13 @@ def _page(folders: tuple[Path, Path], names: tuple[str, str], sides: list[list[V
     return scored_page(f"{names[0]} and {names[1]}", both, texts, [], databases)
 
 
-def _latest(verdicts: list[Verdict]) -> list[Verdict]:
-    """Return the verdicts of the run's last predictions (after fine-tuning), each named by its metric alone.
+def _latest(verdicts: list[Verdict], voted: bool) -> list[Verdict]:
+    """Return the verdicts of the run's last predictions, greedy or by vote, each named by its metric alone.
 
-    In the file a metric is named with its label, such as `ex, after fine-tuning`; the last label is the run's result.
+    In the file a metric is named with its label, such as `ex, after fine-tuning`; votes come last.
     """
-    label = verdicts[-1].metric.partition(", ")[2] if verdicts else ""
+    labels = list(dict.fromkeys(one.metric.partition(", ")[2] for one in verdicts))
+    label = next((one for one in reversed(labels) if voted or VOTED not in one), "")
     own = [one for one in verdicts if one.metric.partition(", ")[2] == label]
     return [dataclasses.replace(one, metric=one.metric.partition(", ")[0]) for one in own]
 

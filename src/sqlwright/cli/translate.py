@@ -1,4 +1,4 @@
-"""`sqlwright translate`: golds of SQLite in the words of other engines, kept where the results are the same there."""
+"""`sqlwright translate`: golds in the words of other engines, kept where the results are the same there."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ SHOWN = 5
 def translate(
     *,
     gold: Annotated[Path, Parameter(metavar="FILE")],
-    databases: Annotated[Path, Parameter(metavar="DIR")],
+    databases: Annotated[str, Parameter(metavar="DIR_OR_URL")],
     to: Annotated[list[str], Parameter(metavar="ENGINE_OR_URL")],
     out: Annotated[Path | None, Parameter(metavar="OUT.jsonl")] = None,
     json: Json = False,
 ) -> int:
-    """Translate golds from SQLite to other engines, and keep those whose results are the same there.
+    """Translate golds to other engines, and keep those whose results are the same there.
 
     Args:
         gold: Lines `SQL<TAB>database`, as Spider's gold files have them.
-        databases: Folder with `NAME/NAME.sqlite`.
-        to: `duckdb`, or a server's URL whose role may make databases, such as postgresql://maker@localhost; may be
-            given several times.
+        databases: Folder with `NAME/NAME.sqlite` or `NAME/NAME.duckdb`, or the URL of a server with databases of
+            these names. The golds are in the dialect of their database.
+        to: `sqlite`, `duckdb`, or a server's URL whose role may make databases, such as
+            postgresql://maker@localhost; may be given several times.
         out: Write the golds that were kept to this file: JSON lines with database, sql, engine and gold.
     """
     from sqlwright.databases import Executor
-    from sqlwright.datasets.locate import find_database
-    from sqlwright.evaluation.dialects import Gold, share_table, target_of, translate_golds
+    from sqlwright.evaluation.dialects import Gold, share_table, source_of, target_of, translate_golds
     from sqlwright.evaluation.spider_files import read_gold_file
 
     for place in to:
         target_of(place)
     golds = [
-        Gold(index, one.database, find_database(databases, one.database), one.gold)
+        Gold(index, one.database, source_of(databases, one.database), one.gold)
         for index, one in enumerate(read_gold_file(gold))
     ]
     reporter = TerminalReporter()

@@ -4,7 +4,7 @@
 scheme of a database's URL; a path is a SQLite file.
 """
 
-from sqlwright.databases.engines import ENGINES, at_server, database_name, is_url, shown
+from sqlwright.databases.engines import ENGINES, at_server, database_name, engine_of, is_url, shown
 from sqlwright.databases.executor import Executor
 from sqlwright.databases.outcome import ErrorClass, Limits, Outcome, Status
 from sqlwright.databases.schema import Column, ForeignKey, Schema, Table, describe, quoted_name, sample_values
@@ -23,6 +23,7 @@ __all__ = [
     "at_server",
     "database_name",
     "describe",
+    "engine_of",
     "is_url",
     "quoted_name",
     "sample_values",

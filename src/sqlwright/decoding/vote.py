@@ -10,25 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sqlwright.databases import Executor, Outcome
 from sqlwright.decoding.greedy import Wave, completion
+from sqlwright.models.engines import Engine
 from sqlwright.models.gguf import Answer
 from sqlwright.records import Completion, Prompt
 
 # Digits of a float that count when results are compared.
 _DIGITS = 6
-
-
-class Sampler(Protocol):
-    """An engine that gives several answers to each suffix, the greedy one first."""
-
-    def sample_wave(
-        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, samples: int, temperature: float, seed: int
-    ) -> list[list[list[Answer]]]:
-        """Return `samples` answers to each suffix of each prefix."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ class Voted:
 
 
 def predict_voted(
-    engine: Sampler,
+    engine: Engine,
     waves: Sequence[Wave],
     max_tokens: int,
     *,

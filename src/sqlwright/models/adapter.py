@@ -45,6 +45,17 @@ class Adapter:
             self.matched_values,
         )
 
+    def differences(self, settings: Mapping[str, Any]) -> list[str]:
+        """Return the prompt settings in which `settings` differs from the adapter's, each as a line of a recipe."""
+        own = {
+            "style": self.style,
+            "sample_values": self.sample_values,
+            "max_schema_tokens": self.max_schema_tokens,
+            "few_shot": self.few_shot,
+            "matched_values": self.matched_values,
+        }
+        return [f"{name} = {json.dumps(value)}" for name, value in own.items() if settings[name] != value]
+
     def shots(self) -> list[Shot]:
         """Return the solved questions that its prompts choose from; raise `ModelError` where they are missing."""
         if not self.few_shot:

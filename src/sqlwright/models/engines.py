@@ -53,6 +53,12 @@ class Engine(Protocol):
         """
         ...
 
+    def sample_wave(
+        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, samples: int, temperature: float, seed: int
+    ) -> list[list[list[Answer]]]:
+        """Return `samples` answers to each suffix of each prefix, the greedy one first; `parallel` in all at most."""
+        ...
+
 
 def choose_engine(wanted: str, model: Path) -> str:
     """Return `torch` or `gguf`: what is wanted, or for `auto` torch where its weights fit into half of the memory."""

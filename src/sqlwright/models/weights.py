@@ -65,8 +65,21 @@ def merge_adapter(model: Any, path: Path) -> None:
 
     Best done in float32. Raises `ModelError` where the adapter is of another kind or doesn't fit the model.
     """
-    import numpy as np
     import torch
+
+    parameters = dict(model.named_parameters())
+    alpha, matrices = read_matrices(model, path)
+    with torch.no_grad():
+        for name, (a, b) in matrices.items():
+            parameters[name] += (b @ a).mul_(alpha / len(a)).to(parameters[name])
+
+
+def read_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[Any, Any]]]:
+    """Return alpha of a GGUF LoRA adapter for `model`, and A [rank, in] and B [out, rank] by the weight's name.
+
+    Raises `ModelError` where the adapter is of another kind or doesn't fit the model.
+    """
+    import numpy as np
 
     header = read_header(path)
     kind = header.metadata.get("general.type", "model")
@@ -75,7 +88,7 @@ def merge_adapter(model: Any, path: Path) -> None:
     data = np.memmap(path, mode="r")
     parameters = dict(model.named_parameters())
     heads = {"q_proj": model.config.num_attention_heads, "k_proj": model.config.num_key_value_heads}
-    alpha = float(header.metadata["adapter.lora.alpha"])
+    matrices = {}
     for name, place in header.tensors.items():
         if not name.endswith(".lora_a"):
             continue
@@ -88,8 +101,8 @@ def merge_adapter(model: Any, path: Path) -> None:
         module = target.split(".")[-2]
         if header.architecture == "llama" and module in heads:
             b = unpermute_rotary(b, heads[module])
-        with torch.no_grad():
-            weight += (b @ a).mul_(alpha / len(a)).to(weight)
+        matrices[target] = a, b
+    return float(header.metadata["adapter.lora.alpha"]), matrices
 
 
 def permute_rotary(rows: Any, heads: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -31,15 +32,17 @@ class ChatTemplate:
         known = [re.escape(token) for token in self.special if len(token) > 1 and token.strip()]
         return re.sub(rf"(?=(?:{'|'.join(known)}))(.)", rf"\1{_GUARD}", text, flags=re.DOTALL) if known else text
 
-    def split(self, instruction: str, shared: str, own: str) -> tuple[str, str]:
+    def split(self, instruction: str, shared: str, own: str, turns: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
         """Return (prefix, suffix) whose concatenation is the prompt up to where the answer begins.
 
-        The user message is `shared` followed by `own`; the prefix ends where `own` begins. Both are guarded: only
-        the template's own text has special tokens. Raises `ModelError` where the template can't be rendered or
+        The user message is `shared` followed by `own`; the prefix ends where `own` begins. `turns` are messages of
+        the user with their answers that come before. All are guarded: only the template's own text has special
+        tokens. Raises `ModelError` where the template can't be rendered or
         doesn't keep the message whole.
         """
         shared, own = self.guarded(shared), self.guarded(own)
-        text = self._render(instruction, shared + _SPLIT + own)
+        said = [(self.guarded(asked), self.guarded(answer)) for asked, answer in turns]
+        text = self._render(instruction, shared + _SPLIT + own, said)
         prefix, found, suffix = text.partition(_SPLIT)
         if not found or shared.strip() not in prefix or own.strip() not in suffix:
             raise ModelError(
@@ -47,17 +50,20 @@ class ChatTemplate:
             )
         return prefix, suffix
 
-    def _render(self, instruction: str, message: str) -> str:
+    def _render(self, instruction: str, message: str, turns: Sequence[tuple[str, str]]) -> str:
         from jinja2 import TemplateError
 
-        messages = [{"role": "system", "content": instruction}, {"role": "user", "content": message}]
+        messages = []
+        for asked, answer in turns:
+            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+        messages.append({"role": "user", "content": message})
         try:
-            return self._fill(messages)
+            return self._fill([{"role": "system", "content": instruction}, *messages])
         except TemplateError:
             # Some templates (Mistral's, Gemma's) have no system role: the instruction leads the user's message.
-            merged = [{"role": "user", "content": f"{instruction}\n\n{message}"}]
+            first = {"role": "user", "content": f"{instruction}\n\n{messages[0]['content']}"}
             try:
-                return self._fill(merged)
+                return self._fill([first, *messages[1:]])
             except TemplateError as error:
                 raise ModelError(f"The model's chat template can't be rendered: {error}.") from None
 

@@ -25,9 +25,9 @@ def run_facts(run: Run) -> Iterator[tuple[str, str, str]]:
         yield "Training", name, " → ".join(map(str, value)) if isinstance(value, list) else str(value)
     yield "Training", "learning rate", f"{recipe.train.learning_rate:g}"
     yield "Training", "seed", str(recipe.seed)
-    for stage in ("predict.base", "predict"):
+    for stage, when in (("predict.base", "before"), ("predict", "after"), ("predict.voted", "by vote")):
         for name, value in facts(stage).items():
-            yield "Prediction", f"{name}, {'before' if stage == 'predict.base' else 'after'}", str(value)
+            yield "Prediction", f"{name}, {when}", str(value)
     yield "Machine", "processor", f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}"
     yield "Machine", "system", f"{platform.system()} {platform.release()}"
     yield "Versions", "sqlwright", __version__

@@ -103,11 +103,15 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     asked = encoded["evaluate"]
     prefixes = {q.prefix for q in asked}
     read = sum(map(len, prefixes)) + sum(q.loss_start for q in asked)
-    predict = sizes.forward_flops(read + _DECODE_SLOWDOWN * sum(q.targets for q in asked)) / speed / 60
+    written = _DECODE_SLOWDOWN * sum(q.targets for q in asked)
+    predict, voted = (
+        sizes.forward_flops(read + count * written) / speed / 60 for count in (1, run.recipe.predict.samples)
+    )
     minutes = {
         "train": train_flops / speed / 60 + 0.3,
         "predict.base": predict,
         "predict": predict,
+        "predict.voted": voted,
         "export": sizes.forward_flops(3 * read * min(1.0, run.recipe.export.check_prompts / max(1, len(asked))))
         / speed
         / 60

@@ -51,8 +51,8 @@ class RoundTrip:
         self._engine, self._format, self._database, self._executor = engine, fmt, database, executor
         self._shots = shots
         shown = package_path("synthesis/rewordings.tsv").read_text(encoding="utf-8").splitlines()
-        examples = "\n\n".join("Question: {}\nRewritten: {}".format(*line.split("\t")) for line in shown)
-        self._examples = examples + "\n\n"
+        # As turns of a conversation: small models repeat examples that stand in one message.
+        self._turns = [(asked, said) for asked, _, said in (line.partition("\t") for line in shown)]
 
     def tried(self, pairs: Sequence[Pair], progress: Callable[[int], None] = lambda _: None) -> list[Tried]:
         """Return what came of each pair, in order; `progress` gets the number of answers so far."""
@@ -75,8 +75,7 @@ class RoundTrip:
         size = self._engine.parallel
         for start in range(0, len(pairs), size):
             group = pairs[start : start + size]
-            owns = [f"Question: {pair.wordings[0]}\nRewritten:" for pair in group]
-            split = [self._format.chat.split(_INSTRUCTION, self._examples, own) for own in owns]
+            split = [self._format.chat.split(_INSTRUCTION, "", pair.wordings[0], self._turns) for pair in group]
             answers = self._engine.answer(split[0][0], [suffix for _, suffix in split], _REWORDED_TOKENS)
             found += [usable(answer.text, pair) for answer, pair in zip(answers, group, strict=True)]
             progress(start + len(group))
@@ -102,7 +101,7 @@ class RoundTrip:
 
 def usable(text: str, pair: Pair) -> str:
     """Return the model's wording as one line; empty if it is no question, is the rule's own, or lost a value."""
-    first = text.strip().removeprefix("Rewritten:").partition("\n")[0]
+    first = text.strip().partition("\n")[0]
     line = " ".join(first.split()).strip('"')
     if not line or _CODE.search(line) or len(line.split()) > _MOST_WORDS or line in pair.wordings:
         return ""

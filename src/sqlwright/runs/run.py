@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sqlwright.databases import Schema
 from sqlwright.datasets import resolve_path
-from sqlwright.errors import DataError
+from sqlwright.errors import DataError, ModelError, RecipeError
+from sqlwright.models.adapter import Adapter, read_adapter, shipped_adapter
 from sqlwright.models.gguf_file import GgufHeader, read_header
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
@@ -52,6 +53,42 @@ class Run:
         return read_header(self.model_path)
 
     @cached_property
+    def adapter(self) -> Adapter | None:
+        """The adapter that the recipe starts from, None where it starts from the base alone.
+
+        Raises:
+            ModelError: there is none, or it belongs to another base.
+            RecipeError: its prompts are others than the recipe's.
+        """
+        wanted = self.recipe.model.adapter
+        if not wanted:
+            return None
+        found = shipped_adapter(self.model_hash) if wanted == "shipped" else read_adapter(self.resolve(wanted))
+        if found is None:
+            raise ModelError(f"model.adapter: expected a base that SQLWright ships an adapter for, found {self.base}.")
+        if found.base_hash != self.model_hash:
+            raise ModelError(
+                f"model.adapter: {found.folder} was trained on {found.base} (SHA-256 {found.base_hash[:12]}…), the "
+                f"recipe's base {self.base} has {self.model_hash[:12]}…. Set model.base to the adapter's own."
+            )
+        lines = found.differences(self.recipe.prompt.model_dump())
+        if lines:
+            raise RecipeError(
+                "model.adapter: expected the prompts it was trained with. Set in [prompt]: " + ", ".join(lines)
+            )
+        return found
+
+    @property
+    def adapter_inputs(self) -> dict[str, str]:
+        """The hash of the adapter that the recipe starts from, as an input of the stages that use it."""
+        return {"model.adapter": hash_path(self.adapter.folder)} if self.adapter else {}
+
+    @property
+    def base(self) -> str:
+        """The base model as the recipe names it."""
+        return self.recipe.model.base
+
+    @cached_property
     def format(self) -> PromptFormat:
         """How the recipe writes prompts for this model."""
         prompt = self.recipe.prompt
@@ -74,6 +111,8 @@ class Run:
         """The training questions that prompts may show as solved; none unless the recipe asks for them."""
         if not self.recipe.prompt.few_shot:
             return []
+        if self.adapter and not self.recipe.data.train:
+            return self.adapter.shots()
         found = make_shots(self.questions("train"), self.databases, self.target)
         if not found:
             raise DataError("prompt.few_shot: expected training questions to choose from (data.train), found none.")

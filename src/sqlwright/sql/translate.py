@@ -1,14 +1,15 @@
-"""SQLite's SQL in the words of another engine: DuckDB, PostgreSQL or MySQL.
+"""SQL in the words of another engine: from and to SQLite, DuckDB, PostgreSQL and MySQL.
 
-sqlglot knows the dialects; what is done here is what SQLite lets through without saying: texts in double quotes,
-columns that are neither grouped nor aggregated, LIKE that ignores case, numbers compared with texts, divisions whose
-result depends on the types. That takes the kinds of the columns. All names are written in lower case and quoted, so
-that no word of another engine is in the way: the tables are copied under such names.
+sqlglot knows the dialects; what is done here is what they let through without saying: texts in double quotes, columns
+that are neither grouped nor aggregated, LIKE that ignores case, numbers compared with texts, divisions whose result
+depends on the types, and dates, which SQLite keeps as texts (see `sql.dates`). That takes the kinds of the columns.
+All names are written in lower case and quoted, so that no word of another engine is in the way: the tables are copied
+under such names.
 
 A translation is a proposal. Whether it means the same is for the rows to say (see `evaluation.dialects`).
 
-Not covered: other engines' SQL as the source, date functions on texts (`julianday`, `date(x, '+1 day')`), what
-SQLite chooses from a group beyond the smallest value.
+Not covered: SQLite's `julianday` and `date(x, '+1 day')` in other engines, what SQLite chooses from a group beyond the
+smallest value.
 """
 
 from __future__ import annotations
@@ -21,31 +22,50 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlwright.errors import DataError
+from sqlwright.sql.dates import dates_as_texts, drop_zones, texts_as_dates
 
-Target = Literal["duckdb", "postgres", "mysql"]
-Kind = Literal["integer", "real", "text"]
+Dialect = Literal["sqlite", "duckdb", "postgres", "mysql"]
+Kind = Literal["integer", "real", "text", "boolean", "date", "timestamp"]
 Kinds = Mapping[str, Mapping[str, Kind]]
 """The kind of every column, by table and column in lower case."""
 
+_KINDS: dict[exp.DType, Kind] = {
+    **dict.fromkeys(exp.DataType.INTEGER_TYPES, "integer"),
+    **dict.fromkeys(exp.DataType.REAL_TYPES, "real"),
+    **dict.fromkeys(exp.DataType.TEXT_TYPES, "text"),
+}
+
 _Node = TypeVar("_Node", bound=exp.Expr)
+_LOOSE = ("sqlite", "mysql")
+"""Dialects that compare numbers with texts and choose a value for columns that aren't grouped."""
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
 
 
-def translate(sql: str, target: Target, kinds: Kinds) -> str:
-    """Return SQLite's `sql` as the engine `target` reads it.
+def translate(sql: str, source: Dialect, target: Dialect, kinds: Kinds) -> str:
+    """Return the `sql` of the engine `source` as the engine `target` reads it.
 
     Raises:
         DataError: it can't be parsed.
     """
     try:
-        tree = sqlglot.parse_one(sql, dialect="sqlite")
+        tree = sqlglot.parse_one(sql, dialect=source)
         _lower_names(tree)
         names = _Names(tree, kinds)
-        _texts_in_double_quotes(tree, names)
-        _bare_columns(tree, names)
-        _comparisons(tree, names)
-        _likes(tree, names, target)
-        _arithmetic(tree, names, target)
+        if source == "sqlite":
+            _texts_in_double_quotes(tree, names)
+        if source in _LOOSE and target != "sqlite":
+            _bare_columns(tree, names)
+            _comparisons(tree, names)
+        if source == "sqlite":
+            texts_as_dates(tree)
+            _arithmetic(tree, names, target)
+        elif source == "mysql":
+            drop_zones(tree)
+        elif source == "postgres":
+            _integer_divisions(tree, names, target)
+        if target == "sqlite":
+            dates_as_texts(tree)
+        _likes(tree, names, source, target)
         return tree.sql(dialect=target, identify=True)
     except SqlglotError as error:
         raise DataError(f"expected a query that can be translated, found: {str(error).partition(chr(10))[0]}") from None
@@ -91,10 +111,14 @@ class _Names:
             return self.kind(value.this)
         if isinstance(value, exp.Select) and len(value.selects) == 1:
             return self.kind(value.selects[0])
-        if isinstance(value, exp.Count):
+        if isinstance(value, exp.Count | exp.Length | exp.Extract):
             return "integer"
-        if isinstance(value, exp.Avg):
+        if isinstance(value, exp.Avg | exp.Round):
             return "real"
+        if isinstance(value, exp.Cast):
+            return _KINDS.get(value.to.this)
+        if isinstance(value, exp.Case | exp.Coalesce):
+            return self._common(value)
         if isinstance(value, exp.Literal):
             return "text" if value.is_string else "integer" if value.is_int else "real"
         if isinstance(value, exp.Add | exp.Sub | exp.Mul | exp.Div):
@@ -103,6 +127,16 @@ class _Names:
         if isinstance(value, exp.Column):
             return self.kinds.get(self.table(value) or "", {}).get(value.name)
         return None
+
+    def _common(self, value: exp.Case | exp.Coalesce) -> Kind | None:
+        if isinstance(value, exp.Case):
+            results = [branch.args["true"] for branch in value.args["ifs"]] + [value.args.get("default")]
+        else:
+            results = [value.this, *value.expressions]
+        kinds = {self.kind(one) for one in results if one is not None and not isinstance(one, exp.Null)}
+        if kinds == {"integer", "real"}:
+            return "real"
+        return kinds.pop() if len(kinds) == 1 else None
 
 
 def _lower_names(tree: exp.Expr) -> None:
@@ -168,7 +202,7 @@ def _comparisons(tree: exp.Expr, names: _Names) -> None:
 
 def _match(column: exp.Expr, value: exp.Expr, names: _Names) -> None:
     kind, other = names.kind(column), names.kind(value)
-    if kind is None or other is None or (kind == "text") == (other == "text"):
+    if not {kind, other} <= {"integer", "real", "text"} or (kind == "text") == (other == "text"):
         return
     if not isinstance(value, exp.Literal):
         if kind == "text" and not isinstance(column, exp.Literal):
@@ -184,19 +218,33 @@ def _match(column: exp.Expr, value: exp.Expr, names: _Names) -> None:
     value.replace(exp.Literal.number(value.name))
 
 
-def _likes(tree: exp.Expr, names: _Names, target: Target) -> None:
-    """SQLite's LIKE ignores the case of ASCII letters, and takes numbers as texts."""
+def _likes(tree: exp.Expr, names: _Names, source: Dialect, target: Dialect) -> None:
+    """SQLite's LIKE ignores the case of ASCII letters, and takes numbers as texts; MySQL's does in usual collations.
+
+    PostgreSQL's and DuckDB's don't ignore it: in SQLite that is GLOB, for patterns that are there to be read.
+    """
+    if source == target:
+        return
     for node in list(tree.find_all(exp.Like)):
+        if source not in _LOOSE:
+            if target == "sqlite" and isinstance(node.expression, exp.Literal):
+                node.replace(exp.Glob(this=node.this.copy(), expression=_glob(node.expression.name)))
+            continue
         if names.kind(node.this) in ("integer", "real"):
             node.set("this", exp.cast(node.this.copy(), "text"))
         if target == "mysql":
             node.set("this", exp.Lower(this=node.this.copy()))
             node.set("expression", exp.Lower(this=node.expression.copy()))
-        else:
+        elif target != "sqlite":
             node.replace(exp.ILike(this=node.this.copy(), expression=node.expression.copy()))
 
 
-def _arithmetic(tree: exp.Expr, names: _Names, target: Target) -> None:
+def _glob(pattern: str) -> exp.Literal:
+    special = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
+    return exp.Literal.string("".join(special.get(letter, letter) for letter in pattern))
+
+
+def _arithmetic(tree: exp.Expr, names: _Names, target: Dialect) -> None:
     """Integers divide to integers; other divisions, means and sums are floats, of texts too."""
     for node in list(tree.find_all(exp.Sum, exp.Avg)):
         value = node.this
@@ -207,9 +255,14 @@ def _arithmetic(tree: exp.Expr, names: _Names, target: Target) -> None:
             inner.replace(exp.cast(inner.copy(), "double"))
         elif isinstance(node, exp.Sum) and kind == "integer" and target == "postgres":
             node.replace(exp.cast(node.copy(), "bigint"))
+    _integer_divisions(tree, names, target)
+
+
+def _integer_divisions(tree: exp.Expr, names: _Names, target: Dialect) -> None:
+    """SQLite and PostgreSQL divide integers to integers."""
     for division in list(tree.find_all(exp.Div)):
         if names.kind(division) == "integer":
-            if target != "postgres":
+            if target in ("duckdb", "mysql"):
                 division.replace(exp.IntDiv(this=division.this.copy(), expression=division.expression.copy()))
         else:
             division.this.replace(exp.cast(division.this.copy(), "double"))

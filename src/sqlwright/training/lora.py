@@ -7,11 +7,14 @@ PEFT makes the matrices, names them and reads and writes the adapter folder; `Lo
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import linear
+
+from sqlwright.errors import RecipeError
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP = ("gate_proj", "up_proj", "down_proj")
@@ -75,6 +78,33 @@ def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layer
         wrapped = get_peft_model(model, config, autocast_adapter_dtype=True)
     use_fast_lora(wrapped)
     return wrapped
+
+
+def start_from(model: Any, alpha: float, matrices: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Give the LoRA matrices of a PEFT model the values of `matrices` (A and B by the name of the weight they update).
+
+    Raises `RecipeError` where they are others than the model's.
+    """
+    from peft.tuners.lora import Linear
+
+    own = {
+        f"{name.removeprefix('base_model.model.')}.weight": module
+        for name, module in model.named_modules()
+        if isinstance(module, Linear)
+    }
+    config = model.peft_config["default"]
+    ranks = {len(a) for a, _ in matrices.values()}
+    if own.keys() != matrices.keys() or ranks != {config.r} or alpha != config.lora_alpha:
+        layers = len({name.split(".layers.")[1].split(".")[0] for name in matrices})
+        raise RecipeError(
+            "train: expected the matrices of the adapter that training starts from. It has "
+            f"rank = {max(ranks)}, alpha = {alpha:g}, layers = {layers} and matrices for "
+            f"{', '.join(sorted({name.split('.')[-2] for name in matrices}))}: set the same in [train]."
+        )
+    with torch.no_grad():
+        for name, (a, b) in matrices.items():
+            own[name].lora_A["default"].weight.copy_(a)
+            own[name].lora_B["default"].weight.copy_(b)
 
 
 def read_lora(model: Any, folder: Path) -> Any:

@@ -30,7 +30,7 @@ TITLES = {
     "em": "Exact set match (EM)",
     "ex_keep_distinct": "Execution accuracy, DISTINCT kept",
 }
-BEFORE, AFTER, UNTRAINED = "before fine-tuning", "after fine-tuning", "base model"
+BEFORE, AFTER, UNTRAINED, ADAPTED = "before fine-tuning", "after fine-tuning", "base model", "adapter"
 # The copy of Spider in wide use has a stand-in of 352 rows for this table; the original has millions.
 _STAND_IN = ("wta_1", "rankings", 352)
 
@@ -94,11 +94,12 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
 
 
 def _completion_files(run: Run) -> dict[str, Path]:
-    """Return the completions by label, before comes first; without training there is only the base model's."""
-    if not trains(run):
-        return {UNTRAINED: run.folder.completions}
-    before = {BEFORE: run.folder.baseline} if run.recipe.predict.baseline else {}
-    return before | {AFTER: run.folder.completions}
+    """Return the completions by label: before, after, by vote; without training there is only the base model's."""
+    before = {BEFORE: run.folder.baseline} if trains(run) and run.recipe.predict.baseline else {}
+    last = AFTER if trains(run) else ADAPTED if run.recipe.model.adapter else UNTRAINED
+    samples = run.recipe.predict.samples
+    voted = {f"{last}, vote among {samples}": run.folder.voted} if samples > 1 else {}
+    return before | {last: run.folder.completions} | voted
 
 
 def _score(
@@ -206,9 +207,12 @@ def _notes(run: Run, executor: Executor) -> list[str]:
         if outcome.ok and outcome.rows[0][0] == rows:
             notes.append(f"{name}.{table} is a stand-in of {rows} rows: execution on {name} is easier to get right.")
     removed = "kept" if run.recipe.evaluate.keep_distinct else "removed"
-    notes.append(
-        f"EX as the official scorer has it, DISTINCT {removed}, one database per question; greedy, one sample."
-    )
+    how = "greedy, one sample"
+    predict = run.recipe.predict
+    if predict.samples > 1:
+        how += f"; the vote is among the results of {predict.samples} answers, all but the greedy one drawn at "
+        how += f"temperature {predict.temperature:g}"
+    notes.append(f"EX as the official scorer has it, DISTINCT {removed}, one database per question; {how}.")
     return notes
 
 

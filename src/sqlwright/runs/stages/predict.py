@@ -1,28 +1,31 @@
-"""Stage `predict`: questions in, completions out, flushed wave by wave; with the base model and with the adapter."""
+"""Stage `predict`: questions in, completions out, flushed wave by wave; before training, after it, and by vote."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
-from sqlwright.models.engines import PARALLEL, choose_engine, open_engine
+from sqlwright.databases import Executor, Limits
+from sqlwright.decoding import Wave, predict, predict_voted, prompt_groups, prompt_waves
+from sqlwright.models.engines import PARALLEL, Engine, choose_engine, open_engine
 from sqlwright.prompts import build_prompts
+from sqlwright.records import Completion
 from sqlwright.runs.folder import append_records, hash_path, read_appended, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains
 
 
 def inputs(run: Run) -> dict[str, str]:
-    """Return what completions depend on, without the adapter: model, prompts, questions, decoding settings."""
+    """Return what completions depend on before training: model, prompts, questions, decoding settings."""
     recipe = run.recipe
     engine = choose_engine(recipe.predict.engine, run.model_path)
     values = run.prompt_inputs
     values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "predict.engine": engine}
     values |= {"predict.parallel": str(_parallel(run, engine))}
     values |= {"model": run.model_hash, "questions": hash_path(run.folder.questions)}
-    return values | run.database_inputs
+    return values | run.adapter_inputs | run.database_inputs
 
 
 def inputs_after(run: Run) -> dict[str, str]:
@@ -30,10 +33,19 @@ def inputs_after(run: Run) -> dict[str, str]:
     return inputs(run) | ({"adapter": hash_path(run.folder.adapter)} if trains(run) else {})
 
 
-def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
+def inputs_voted(run: Run) -> dict[str, str]:
+    """Return the inputs of the predictions by vote."""
+    settings = run.recipe.predict
+    values = {"predict.samples": str(settings.samples), "predict.temperature": str(settings.temperature)}
+    return inputs_after(run) | values | {"seed": str(run.recipe.seed), "seconds": str(run.recipe.evaluate.seconds)}
+
+
+def execute(run: Run, going_on: bool, *, adapter: bool, voted: bool = False) -> dict[str, Any]:
     """Predict all evaluation questions into the completions file; return counts and speed."""
-    target = run.folder.completions if adapter or not trains(run) else run.folder.baseline
-    gguf = run.folder.adapter / "adapter.gguf" if adapter and trains(run) else None
+    greedy = run.folder.completions if adapter or not trains(run) else run.folder.baseline
+    target = run.folder.voted if voted else greedy
+    own = adapter and trains(run)
+    gguf = run.folder.adapter / "adapter.gguf" if own else run.adapter.gguf if run.adapter else None
     questions = run.questions("evaluate")
     if not questions:
         target.write_text("", encoding="utf-8")
@@ -54,29 +66,52 @@ def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
             questions, run.databases, run.format, engine.count_tokens, shots=run.shots, cache=run.value_indexes
         )
         # The GGUF engine answers one prefix at a time.
-        parallel = _parallel(run, kind)
+        parallel = max(1, _parallel(run, kind) // (recipe.predict.samples if voted else 1))
         groups = prompt_groups(prompts, parallel)
         waves = prompt_waves(prompts, parallel) if kind == "torch" else [[group] for group in groups]
         waiting = _waiting(target, waves, going_on, run)
         already = len(questions) - sum(len(group) for wave in waiting for group in wave)
-        label = "predict" if gguf else "predict (base model)"
+        label = "predict" + (" by vote" if voted else "" if own else " before training" if trains(run) else "")
         run.reporter.progress(label, already, len(questions))
         seconds = 0.0
         tokens = 0
-        for completions in predict(
-            engine,
-            waiting,
-            recipe.predict.max_tokens,
-            lambda done: run.reporter.progress(label, already + done, len(questions)),
-        ):
+
+        def progress(done: int) -> None:
+            run.reporter.progress(label, already + done, len(questions))
+
+        if voted:
+            found = _winners(run, engine, waiting)
+        else:
+            found = predict(engine, waiting, recipe.predict.max_tokens, progress)
+        done = 0
+        for completions in found:
             append_records(target, completions)
             seconds += sum(one.seconds for one in completions)
             tokens += sum(one.tokens for one in completions)
+            done += len(completions)
+            progress(done)
     return {
         "questions": len(questions),
         "seconds per question": round(seconds / max(1, len(questions) - already), 3),
         "tokens": tokens,
     }
+
+
+def _winners(run: Run, engine: Engine, waves: list[Wave]) -> Iterator[list[Completion]]:
+    """Yield the winners of the votes on each wave."""
+    recipe = run.recipe
+    with Executor(recipe.evaluate.workers, Limits(seconds=recipe.evaluate.seconds)) as executor:
+        for wave in predict_voted(
+            engine,
+            waves,
+            recipe.predict.max_tokens,
+            databases=run.databases,
+            executor=executor,
+            samples=recipe.predict.samples,
+            temperature=recipe.predict.temperature,
+            seed=recipe.seed,
+        ):
+            yield [one.winner for one in wave]
 
 
 def _parallel(run: Run, engine: str) -> int:

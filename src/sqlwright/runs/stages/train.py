@@ -27,7 +27,7 @@ def inputs(run: Run) -> dict[str, str]:
     values["seed"] = str(recipe.seed)
     for part in ("train", "validation"):
         values[f"{part} questions"] = hash_path(run.part(part))
-    return values | run.database_inputs
+    return values | run.adapter_inputs | run.database_inputs
 
 
 def outputs(run: Run) -> list[Path]:
@@ -48,6 +48,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
             shutil.rmtree(stale, ignore_errors=True)
         (folder.path / "metrics.jsonl").unlink(missing_ok=True)
     if not trains(run):
+        _ = run.adapter  # said now if it is missing
         return {"steps": 0, "questions": 0}
     import warnings
 
@@ -88,6 +89,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         folder=folder.path,
         progress=lambda done, total, note: run.reporter.progress("train", done, total, note),
         say=run.reporter.say,
+        start=run.adapter.gguf if run.adapter else None,
     )
     aside = folder.path / "adapter.partial"
     shutil.rmtree(aside, ignore_errors=True)
