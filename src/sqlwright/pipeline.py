@@ -6,7 +6,7 @@
 A stage names what it depends on (`inputs`), does its work (`execute`) and names what it wrote (`outputs`). The loop
 runs every stage whose inputs changed since it was last done and says why; a stage that was interrupted goes on where
 it stopped. `predict` comes up to three times: with the base model alone, for the comparison, with the adapter, and
-with the adapter by a vote among several answers.
+with the adapter by repair and vote, where the recipe asks for them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sqlwright.runs.outcome import Outcome
 from sqlwright.runs.plan import PlanReport, make_plan_report
 from sqlwright.runs.reporter import Reporter, Silent
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages import evaluate, export, predict, prepare, train
+from sqlwright.runs.stages import best, evaluate, export, predict, prepare, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,13 @@ STAGES: tuple[Stage, ...] = (
         frozenset({"prepare", "train"}),
     ),
     Stage(
-        "predict.voted",
+        "predict.best",
         "predict",
-        predict.inputs_voted,
-        partial(predict.execute, adapter=True, voted=True),
-        lambda run: [run.folder.voted],
-        frozenset({"prepare", "train"}),
-        lambda run: run.recipe.predict.samples > 1,
+        best.inputs,
+        best.execute,
+        lambda run: [run.folder.best],
+        frozenset({"prepare", "train", "predict"}),
+        lambda run: run.recipe.predict.ladder,
     ),
     Stage(
         "evaluate",
@@ -82,7 +82,7 @@ STAGES: tuple[Stage, ...] = (
         evaluate.inputs,
         evaluate.execute,
         evaluate.outputs,
-        frozenset({"prepare", "predict.base", "predict", "predict.voted"}),
+        frozenset({"prepare", "predict.base", "predict", "predict.best"}),
     ),
     Stage("export", "export", export.inputs, export.execute, export.outputs, frozenset({"prepare", "train"})),
 )

@@ -176,7 +176,7 @@ class TrainSettings(_Section):
 
 
 class PredictSettings(_Section):
-    """Decoding of the evaluation questions: greedy, and by a vote among several answers where that is asked for."""
+    """Decoding of the evaluation questions: greedy, and with repair and vote where they are asked for."""
 
     baseline: bool = Field(True, description="Also predict with the base model alone, for the before/after table.")
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = Field(200, description="Longest answer in tokens.")
@@ -197,6 +197,16 @@ class PredictSettings(_Section):
     temperature: Annotated[float, Field(gt=0, le=2)] = Field(
         0.8, description="How freely the answers for the vote are drawn; 1 is as the model has it, less is likelier."
     )
+    repair: bool = Field(
+        False,
+        description="Put right by the schema what can't be run for a wrong name; scored apart from the answers as they "
+        "were written, and part of the vote where there is one.",
+    )
+
+    @property
+    def ladder(self) -> bool:
+        """Whether more is done than greedy decoding."""
+        return self.samples > 1 or self.repair
 
 
 class EvaluateSettings(_Section):

@@ -20,7 +20,7 @@ from sqlwright.records import HARDNESS, Completion, Question, Verdict, read_reco
 
 app = App(name="runs", help="Runs that were made: list, show, and two of them compared.")
 
-VOTED = ", vote among"
+BEST = (", vote among", ", repair")
 _STATES = {"done": "done", "begun": "interrupted"}
 
 
@@ -76,7 +76,7 @@ def compare(
 ) -> int:
     """Tell what the second run gains over the first: the paired difference, and whether it is chance.
 
-    Greedy predictions are compared, or those by vote where both runs have them.
+    Greedy predictions are compared, or those after repair and vote where both runs have them.
 
     Args:
         first: The run to compare with: its name, or its folder.
@@ -87,8 +87,8 @@ def compare(
 
     folders = _find(first, runs), _find(second, runs)
     every = [_verdicts(folder) for folder in folders]
-    voted = all(any(VOTED in one.metric for one in verdicts) for verdicts in every)
-    sides = [_latest(verdicts, voted) for verdicts in every]
+    best = all(any(_is_best(one.metric) for one in verdicts) for verdicts in every)
+    sides = [_latest(verdicts, best) for verdicts in every]
     known = [dict.fromkeys(verdict.metric for verdict in side) for side in sides]
     metrics = [name for name in known[0] if name in known[1] and name != "ex_keep_distinct"]
     if not metrics:
@@ -99,7 +99,7 @@ def compare(
     names = (folders[0].name, folders[1].name) if short else (str(folders[0]), str(folders[1]))
     found = [paired(sides[0], sides[1], metric, names) for metric in metrics]
     if html is not None:
-        write_page(html, _page(folders, names, sides, voted))
+        write_page(html, _page(folders, names, sides, best))
     if json:
         print_json([json_module.loads(one.to_json()) for one in found])
     else:
@@ -107,12 +107,12 @@ def compare(
     return 0
 
 
-def _page(folders: tuple[Path, Path], names: tuple[str, str], sides: list[list[Verdict]], voted: bool) -> str:
+def _page(folders: tuple[Path, Path], names: tuple[str, str], sides: list[list[Verdict]], best: bool) -> str:
     """Return the page that sets the second run beside the first."""
     from sqlwright.runs.compare_page import Side, scored_page
 
     questions = {one.id: one for one in read_records(folders[1] / "questions.jsonl", Question)}
-    file = "completions.voted.jsonl" if voted else "completions.jsonl"
+    file = "completions.best.jsonl" if best else "completions.jsonl"
     answers = [{one.id: one.sql for one in read_records(folder / file, Completion)} for folder in folders]
     texts = {id_: (one.text, one.golds[0] if one.golds else "") for id_, one in questions.items()}
     both = [Side(name, side, answer) for name, side, answer in zip(names, sides, answers, strict=True)]
@@ -122,13 +122,13 @@ def _page(folders: tuple[Path, Path], names: tuple[str, str], sides: list[list[V
     return scored_page(f"{names[0]} and {names[1]}", both, texts, [], databases)
 
 
-def _latest(verdicts: list[Verdict], voted: bool) -> list[Verdict]:
-    """Return the verdicts of the run's last predictions, greedy or by vote, each named by its metric alone.
+def _latest(verdicts: list[Verdict], best: bool) -> list[Verdict]:
+    """Return the verdicts of the run's last predictions, greedy or best, each named by its metric alone.
 
-    In the file a metric is named with its label, such as `ex, after fine-tuning`; votes come last.
+    In the file a metric is named with its label, such as `ex, after fine-tuning`; the best come last.
     """
     labels = list(dict.fromkeys(one.metric.partition(", ")[2] for one in verdicts))
-    label = next((one for one in reversed(labels) if voted or VOTED not in one), "")
+    label = next((one for one in reversed(labels) if best or not _is_best(one)), "")
     own = [one for one in verdicts if one.metric.partition(", ")[2] == label]
     return [dataclasses.replace(one, metric=one.metric.partition(", ")[0]) for one in own]
 
@@ -153,6 +153,10 @@ def _find(run: str, runs: Path) -> Path:
         f"expected a run of {runs} ({', '.join(known) or 'it has none'}) or the folder of one, "
         f"found {run!r}.{nearest(run, known)}"
     )
+
+
+def _is_best(metric: str) -> bool:
+    return any(word in metric for word in BEST)
 
 
 def _verdicts(folder: Path) -> list[Verdict]:

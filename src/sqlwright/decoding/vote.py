@@ -1,19 +1,20 @@
 """Voting by result: several answers are run, and the result that most of them have wins.
 
 Self-consistency for SQL: texts that differ can have the same result, and answers that don't run are no candidates at
-all. Results that say little (no rows, or nothing but zeros and NULLs) count half, since wrong conditions often have
-them. Ties go to the result whose likeliest answer is likelier.
+all; repaired ones count half, since half of them are right. Results that say little (no rows, or nothing but zeros and
+NULLs) count half, since wrong conditions often have them. Ties go to the result whose likeliest answer is likelier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlwright.databases import Executor, Outcome
 from sqlwright.decoding.greedy import Wave, completion
+from sqlwright.decoding.repair import Repairer
 from sqlwright.models.engines import Engine
 from sqlwright.models.gguf import Answer
 from sqlwright.records import Completion, Prompt
@@ -44,8 +45,13 @@ def predict_voted(
     samples: int,
     temperature: float,
     seed: int = 0,
+    repairer: Repairer | None = None,
+    questions: Mapping[str, str] | None = None,
 ) -> Iterator[list[Voted]]:
-    """Yield the votes on the prompts of each wave; `samples` answers are decoded to each, one of them greedy."""
+    """Yield the votes on the prompts of each wave; `samples` answers are decoded to each, one of them greedy.
+
+    With a `repairer`, answers that don't run are repaired; `questions` are the texts by the prompts' ids.
+    """
     for wave in waves:
         asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]
         answers = engine.sample_wave(asked, max_tokens, samples, temperature, seed)
@@ -54,20 +60,38 @@ def predict_voted(
             for group, own in zip(wave, answers, strict=True)
             for prompt, several in zip(group, own, strict=True)
         ]
-        yield [vote(prompt, several, databases[prompt.database], executor) for prompt, several in pairs]
+        texts = questions or {}
+        yield [
+            vote(prompt, several, databases[prompt.database], executor, repairer, texts.get(prompt.id, ""))
+            for prompt, several in pairs
+        ]
 
 
-def vote(prompt: Prompt, answers: Sequence[Answer], database: Path | str, executor: Executor) -> Voted:
+def vote(
+    prompt: Prompt,
+    answers: Sequence[Answer],
+    database: Path | str,
+    executor: Executor,
+    repairer: Repairer | None = None,
+    question: str = "",
+) -> Voted:
     """Return the vote on the answers to a prompt, the first of which is the greedy one.
 
     Each different text is run once. Where none runs, the greedy answer stays.
     """
-    written = [completion(prompt, answer) for answer in answers]
+    greedy = completion(prompt, answers[0])
+    written = [greedy, *(completion(prompt, answer) for answer in answers[1:])]
     texts = list(dict.fromkeys(one.sql for one in written))
     outcomes = dict(zip(texts, executor.map([(database, text) for text in texts]), strict=True))
-    order = rank([(one.sql, one.log_probability) for one in written], outcomes)
+    repaired: set[str] = set()
+    if repairer:
+        mended = {text: repairer.mended(text, outcomes[text], prompt.database, question) for text in texts}
+        repaired = {text for old, (text, _) in mended.items() if text != old} - set(texts)
+        outcomes = dict(mended.values())
+        written = [replace(one, sql=mended[one.sql][0]) for one in written]
+    order = rank([(one.sql, one.log_probability) for one in written], outcomes, repaired)
     by_sql = {one.sql: one for one in reversed(written)}
-    votes = [_weight(outcomes[one.sql]) for one in written]
+    votes = [_weight(outcomes[one.sql], one.sql in repaired) for one in written]
     key = _result(outcomes[order[0]])
     share = sum(v for v, one in zip(votes, written, strict=True) if _result(outcomes[one.sql]) == key) if key else 0.0
     winner = replace(
@@ -76,10 +100,12 @@ def vote(prompt: Prompt, answers: Sequence[Answer], database: Path | str, execut
         tokens=sum(one.tokens for one in written),
         seconds=round(sum(one.seconds for one in written), 4),
     )
-    return Voted(written[0], winner, share / len(written))
+    return Voted(greedy, winner, share / len(written))
 
 
-def rank(written: Sequence[tuple[str, float | None]], outcomes: Mapping[str, Outcome]) -> list[str]:
+def rank(
+    written: Sequence[tuple[str, float | None]], outcomes: Mapping[str, Outcome], repaired: Collection[str] = ()
+) -> list[str]:
     """Return the different texts of `written` (SQL, mean log-probability), best first.
 
     Those whose result has most votes come first, then those of the next result, at last those that don't run; the
@@ -90,7 +116,7 @@ def rank(written: Sequence[tuple[str, float | None]], outcomes: Mapping[str, Out
     likely: dict[str, float] = {}
     for sql, log in written:
         key, log = _result(outcomes[sql]), float("-inf") if log is None else log
-        votes[key] = votes.get(key, 0.0) + _weight(outcomes[sql])
+        votes[key] = votes.get(key, 0.0) + _weight(outcomes[sql], sql in repaired)
         best[key] = max(best.get(key, float("-inf")), log)
         likely[sql] = max(likely.get(sql, float("-inf")), log)
     first = {sql: place for place, (sql, _) in reversed(list(enumerate(written)))}
@@ -104,11 +130,12 @@ def rank(written: Sequence[tuple[str, float | None]], outcomes: Mapping[str, Out
     return sorted(likely, key=goodness, reverse=True)
 
 
-def _weight(outcome: Outcome) -> float:
-    """Return what an answer counts: nothing if it didn't run, half if its result says little."""
+def _weight(outcome: Outcome, repaired: bool) -> float:
+    """Return what an answer counts: nothing if it didn't run, half if it was repaired or its result says little."""
     if not outcome.ok:
         return 0.0
-    return 1.0 if any(value not in (0, None) for row in outcome.rows for value in row) else 0.5
+    telling = any(value not in (0, None) for row in outcome.rows for value in row)
+    return (1.0 if telling else 0.5) * (0.5 if repaired else 1.0)
 
 
 def _result(outcome: Outcome) -> Any:

@@ -31,7 +31,7 @@ class RunFolder:
         self.adapter = path / "adapter"
         self.completions = path / "completions.jsonl"
         self.baseline = path / "completions.base.jsonl"
-        self.voted = path / "completions.voted.jsonl"
+        self.best = path / "completions.best.jsonl"
         self.verdicts = path / "verdicts.jsonl"
         self.report = path / "report.json"
         self.page = path / "report.html"

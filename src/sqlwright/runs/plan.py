@@ -111,7 +111,7 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         "train": train_flops / speed / 60 + 0.3,
         "predict.base": predict,
         "predict": predict,
-        "predict.voted": voted,
+        "predict.best": voted,
         "export": sizes.forward_flops(3 * read * min(1.0, run.recipe.export.check_prompts / max(1, len(asked))))
         / speed
         / 60

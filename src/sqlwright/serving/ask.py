@@ -11,7 +11,7 @@ from typing import Any
 from sqlwright.databases import Executor, Limits, Schema
 from sqlwright.databases.notes import describe_with_notes
 from sqlwright.datasets.locate import cache_folder
-from sqlwright.decoding import vote
+from sqlwright.decoding import Repairer, vote
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.models.choose import choose_model
 from sqlwright.models.gguf import GgufEngine
@@ -59,8 +59,9 @@ def ask(
 
     `model` is a catalogue name or a GGUF file; `adapter` the folder of an adapter or of a finished run, or `none`.
     Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`, or
-    else the one that SQLWright ships. Where the likeliest SQL can't be run, `samples` - 1 others are drawn, and the
-    vote on their results decides (see `decoding.vote`).
+    else the one that SQLWright ships. Where the likeliest SQL can't be run, its names are put right by the schema
+    (see `sql.repair`); where that doesn't help, `samples` - 1 others are drawn, and the vote on their results decides
+    (see `decoding.vote`).
 
     Raises:
         DataError: the question is empty.
@@ -88,11 +89,17 @@ def ask(
         answers = engine.answer(prompt.prefix, [prompt.suffix], MAX_TOKENS)
         sql = extract_sql(answers[0].text)
         outcome = executor.run(database, sql)
-        if not outcome.ok and samples > 1:
-            say(f"The likeliest SQL can't be run ({outcome.message}); trying {samples - 1} others.")
-            answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
-            sql = vote(prompt, answers, database, executor).winner.sql
-            outcome = executor.run(database, sql)
+        if not outcome.ok:
+            repairer = Repairer({schema.name: database}, executor)
+            why, written = outcome.message, sql
+            sql, outcome = repairer.mended(sql, outcome, schema.name, question)
+            if outcome.ok:
+                say(f"The model's SQL can't be run ({why}) and was put right by the schema. It was: {written}")
+            elif samples > 1:
+                say(f"The likeliest SQL can't be run ({why}); trying {samples - 1} others.")
+                answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
+                sql = vote(prompt, answers, database, executor, repairer, question).winner.sql
+                outcome = executor.run(database, sql)
     return Answered(
         question=question,
         sql=sql,

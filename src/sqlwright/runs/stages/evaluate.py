@@ -94,12 +94,14 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
 
 
 def _completion_files(run: Run) -> dict[str, Path]:
-    """Return the completions by label: before, after, by vote; without training there is only the base model's."""
+    """Return the completions by label: before, after, best; without training there is no before."""
     before = {BEFORE: run.folder.baseline} if trains(run) and run.recipe.predict.baseline else {}
     last = AFTER if trains(run) else ADAPTED if run.recipe.model.adapter else UNTRAINED
-    samples = run.recipe.predict.samples
-    voted = {f"{last}, vote among {samples}": run.folder.voted} if samples > 1 else {}
-    return before | {last: run.folder.completions} | voted
+    settings = run.recipe.predict
+    rungs = [f"vote among {settings.samples}"] if settings.samples > 1 else []
+    rungs += ["repair"] if settings.repair else []
+    best = {f"{last}, {' and '.join(rungs)}": run.folder.best} if rungs else {}
+    return before | {last: run.folder.completions} | best
 
 
 def _score(
@@ -212,6 +214,8 @@ def _notes(run: Run, executor: Executor) -> list[str]:
     if predict.samples > 1:
         how += f"; the vote is among the results of {predict.samples} answers, all but the greedy one drawn at "
         how += f"temperature {predict.temperature:g}"
+    if predict.repair:
+        how += "; repaired: names put right by the schema in answers that could not be run"
     notes.append(f"EX as the official scorer has it, DISTINCT {removed}, one database per question; {how}.")
     return notes
 

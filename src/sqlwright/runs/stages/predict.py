@@ -1,14 +1,13 @@
-"""Stage `predict`: questions in, completions out, flushed wave by wave; before training, after it, and by vote."""
+"""Stage `predict`: questions in, completions out, flushed wave by wave; before training and after it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlwright.databases import Executor, Limits
-from sqlwright.decoding import Wave, predict, predict_voted, prompt_groups, prompt_waves
+from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
 from sqlwright.models.engines import PARALLEL, Engine, choose_engine, open_engine
 from sqlwright.prompts import build_prompts
 from sqlwright.records import Completion
@@ -33,17 +32,30 @@ def inputs_after(run: Run) -> dict[str, str]:
     return inputs(run) | ({"adapter": hash_path(run.folder.adapter)} if trains(run) else {})
 
 
-def inputs_voted(run: Run) -> dict[str, str]:
-    """Return the inputs of the predictions by vote."""
-    settings = run.recipe.predict
-    values = {"predict.samples": str(settings.samples), "predict.temperature": str(settings.temperature)}
-    return inputs_after(run) | values | {"seed": str(run.recipe.seed), "seconds": str(run.recipe.evaluate.seconds)}
-
-
-def execute(run: Run, going_on: bool, *, adapter: bool, voted: bool = False) -> dict[str, Any]:
+def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
     """Predict all evaluation questions into the completions file; return counts and speed."""
-    greedy = run.folder.completions if adapter or not trains(run) else run.folder.baseline
-    target = run.folder.voted if voted else greedy
+    target = run.folder.completions if adapter or not trains(run) else run.folder.baseline
+
+    def greedy(engine: Engine, waves: list[Wave], progress: Callable[[int], None]) -> Iterator[list[Completion]]:
+        return predict(engine, waves, run.recipe.predict.max_tokens, progress)
+
+    return decode(run, going_on, target, greedy, adapter=adapter)
+
+
+def decode(
+    run: Run,
+    going_on: bool,
+    target: Path,
+    answer: Callable[[Engine, list[Wave], Callable[[int], None]], Iterator[list[Completion]]],
+    *,
+    adapter: bool = True,
+    samples: int = 1,
+) -> dict[str, Any]:
+    """Write what `answer` gives for each wave of evaluation questions to `target`; return counts and speed.
+
+    `answer` is given the engine, the waves, and what takes the number of questions done within these waves. `samples`
+    answers are decoded to each question. Without `adapter`, the model is the one that training started from.
+    """
     own = adapter and trains(run)
     gguf = run.folder.adapter / "adapter.gguf" if own else run.adapter.gguf if run.adapter else None
     questions = run.questions("evaluate")
@@ -66,52 +78,28 @@ def execute(run: Run, going_on: bool, *, adapter: bool, voted: bool = False) -> 
             questions, run.databases, run.format, engine.count_tokens, shots=run.shots, cache=run.value_indexes
         )
         # The GGUF engine answers one prefix at a time.
-        parallel = max(1, _parallel(run, kind) // (recipe.predict.samples if voted else 1))
+        parallel = max(1, _parallel(run, kind) // samples)
         groups = prompt_groups(prompts, parallel)
         waves = prompt_waves(prompts, parallel) if kind == "torch" else [[group] for group in groups]
         waiting = _waiting(target, waves, going_on, run)
         already = len(questions) - sum(len(group) for wave in waiting for group in wave)
-        label = "predict" + (" by vote" if voted else "" if own else " before training" if trains(run) else "")
-        run.reporter.progress(label, already, len(questions))
-        seconds = 0.0
-        tokens = 0
+        label = "predict" + (f" ({samples} answers)" if samples > 1 else "" if own else " (before training)")
 
         def progress(done: int) -> None:
             run.reporter.progress(label, already + done, len(questions))
 
-        if voted:
-            found = _winners(run, engine, waiting)
-        else:
-            found = predict(engine, waiting, recipe.predict.max_tokens, progress)
-        done = 0
-        for completions in found:
+        progress(0)
+        seconds = 0.0
+        tokens = 0
+        for completions in answer(engine, waiting, progress):
             append_records(target, completions)
             seconds += sum(one.seconds for one in completions)
             tokens += sum(one.tokens for one in completions)
-            done += len(completions)
-            progress(done)
     return {
         "questions": len(questions),
         "seconds per question": round(seconds / max(1, len(questions) - already), 3),
         "tokens": tokens,
     }
-
-
-def _winners(run: Run, engine: Engine, waves: list[Wave]) -> Iterator[list[Completion]]:
-    """Yield the winners of the votes on each wave."""
-    recipe = run.recipe
-    with Executor(recipe.evaluate.workers, Limits(seconds=recipe.evaluate.seconds)) as executor:
-        for wave in predict_voted(
-            engine,
-            waves,
-            recipe.predict.max_tokens,
-            databases=run.databases,
-            executor=executor,
-            samples=recipe.predict.samples,
-            temperature=recipe.predict.temperature,
-            seed=recipe.seed,
-        ):
-            yield [one.winner for one in wave]
 
 
 def _parallel(run: Run, engine: str) -> int:

@@ -1,0 +1,87 @@
+"""Stage `predict.best`: the answers after repair and vote, beside the greedy ones, which stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from sqlwright.databases import Executor, Limits
+from sqlwright.decoding import Repairer, Wave, predict_voted
+from sqlwright.models.engines import Engine
+from sqlwright.records import Completion, read_records, write_records
+from sqlwright.runs.folder import hash_path
+from sqlwright.runs.run import Run
+from sqlwright.runs.stages import predict
+
+
+def inputs(run: Run) -> dict[str, str]:
+    """Return the greedy predictions and their inputs, and the settings of repair and vote."""
+    settings = run.recipe.predict
+    values = {"predict.samples": str(settings.samples), "predict.temperature": str(settings.temperature)}
+    values |= {"predict.repair": str(settings.repair), "seconds": str(run.recipe.evaluate.seconds)}
+    values |= {"seed": str(run.recipe.seed), "greedy predictions": hash_path(run.folder.completions)}
+    return predict.inputs_after(run) | values
+
+
+def execute(run: Run, going_on: bool) -> dict[str, Any]:
+    """Write the best predictions; return counts and speed."""
+    settings = run.recipe.evaluate
+    with Executor(settings.workers, Limits(seconds=settings.seconds)) as executor:
+        repairer = Repairer(run.databases, executor) if run.recipe.predict.repair else None
+        questions = {question.id: question.text for question in run.questions("evaluate")}
+        if run.recipe.predict.samples > 1:
+            facts = predict.decode(
+                run,
+                going_on,
+                run.folder.best,
+                lambda engine, waves, progress: _winners(run, engine, waves, progress, executor, repairer, questions),
+                samples=run.recipe.predict.samples,
+            )
+        else:
+            assert repairer is not None
+            greedy = list(read_records(run.folder.completions, Completion))
+            write_records(run.folder.best, _repaired(run, greedy, executor, repairer, questions))
+            facts = {"questions": len(greedy)}
+        return facts | ({"repaired": repairer.repaired} if repairer else {})
+
+
+def _winners(
+    run: Run,
+    engine: Engine,
+    waves: list[Wave],
+    progress: Callable[[int], None],
+    executor: Executor,
+    repairer: Repairer | None,
+    questions: dict[str, str],
+) -> Iterator[list[Completion]]:
+    """Yield the winners of the votes on each wave."""
+    settings = run.recipe.predict
+    done = 0
+    for wave in predict_voted(
+        engine,
+        waves,
+        settings.max_tokens,
+        databases=run.databases,
+        executor=executor,
+        samples=settings.samples,
+        temperature=settings.temperature,
+        seed=run.recipe.seed,
+        repairer=repairer,
+        questions=questions,
+    ):
+        done += len(wave)
+        progress(done)
+        yield [one.winner for one in wave]
+
+
+def _repaired(
+    run: Run, greedy: list[Completion], executor: Executor, repairer: Repairer, questions: dict[str, str]
+) -> Iterator[Completion]:
+    """Yield the greedy completions, with queries that run in the place of those that don't."""
+    databases = run.databases
+    outcomes = executor.map([(databases[one.database], one.sql) for one in greedy])
+    for place, (one, outcome) in enumerate(zip(greedy, outcomes, strict=True), 1):
+        sql, _ = repairer.mended(one.sql, outcome, one.database, questions[one.id])
+        run.reporter.progress("repair", place, len(greedy))
+        yield replace(one, sql=sql, candidates=tuple(dict.fromkeys((sql, one.sql))))

@@ -1,0 +1,70 @@
+"""Queries with wrong names, put right by the schema; right ones are left alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from sqlwright.databases import Executor, Schema, describe
+from sqlwright.datasets import package_path, read_spider
+from sqlwright.sql.repair import repair
+
+HERE = Path(__file__).parent / "fixtures"
+LINES = (HERE / "repair.tsv").read_text(encoding="utf-8").splitlines()[1:]
+
+
+@pytest.fixture(scope="module")
+def concerts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("repair") / "concerts.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((HERE / "repair.sql").read_text(encoding="utf-8"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def schema(concerts: Path) -> Schema:
+    return describe(concerts, 0)
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.partition("\t")[0])
+def test_repairs(line: str, schema: Schema, concerts: Path) -> None:
+    sql, question, *wanted = line.split("\t")
+    found = repair(sql, schema, question)
+    assert found == wanted
+    with Executor(workers=1) as executor:
+        assert not found or not executor.run(concerts, sql).ok
+        assert all(executor.run(concerts, text).ok for text in found)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT (",
+        "",
+        "DELETE FROM singer",
+        "SELECT zodiac FROM singer",
+        "SELECT x FROM nothing_like_it",
+        'SELECT name FROM singer WHERE country = "France"',
+        "SELECT name AS n FROM singer ORDER BY n",
+        "SELECT s.n FROM (SELECT name AS n FROM singer) AS s",
+        "WITH old AS (SELECT name AS n FROM singer WHERE age > 40) SELECT n FROM old",
+        "SELECT name FROM singer AS s WHERE EXISTS (SELECT 1 FROM concert WHERE singer_id = s.id)",
+        "SELECT rowid FROM singer",
+        "SELECT " + "(" * 3000 + "1" + ")" * 3000,
+    ],
+)
+def test_nothing_is_proposed(sql: str, schema: Schema) -> None:
+    assert repair(sql, schema) == []
+
+
+def test_right_queries_are_left_alone() -> None:
+    root = package_path("quickstart/database")
+    changed = []
+    for name in ("train", "evaluate"):
+        dataset = read_spider([package_path(f"quickstart/{name}.json")], root)
+        for question in dataset.questions:
+            schema = describe(dataset.databases[question.database], 0)
+            changed += [(sql, found) for sql in question.golds if (found := repair(sql, schema, question.text))]
+    assert changed == []
