@@ -272,7 +272,7 @@ def test_vote_and_repair_are_scored_beside_the_greedy_answers(recipe_path: Path,
     assert [one.id for one in read_records(folder.best, Completion)] == [
         one.id for one in read_records(folder.completions, Completion)
     ]
-    assert run(recipe_path, runs, "predict.samples=3", only="evaluate").redone() == []
+    assert run(recipe_path, runs, "predict.repair=true", only="evaluate").redone() == []
 
 
 def test_a_run_can_start_from_an_adapter(recipe_path: Path, runs: Path) -> None:
