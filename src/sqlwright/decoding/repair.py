@@ -1,16 +1,36 @@
-"""Answers that can't be run, put right by what the database has: names by its schema (see `sql.repair`).
+"""Answers put right by what the database has: names by its schema, texts by its rows.
 
-Repairs are tried in order, and the first that runs is kept. What runs is left alone, so nothing that could be right is
-lost. Not covered: values, and queries that run and mean something else.
+What can't be run for a wrong name gets repairs in order (see `sql.repair`), and the first that runs is kept. What runs
+and finds nothing is looked at for texts that the column they are compared with doesn't hold: the row's own spelling is
+taken, or the column that does hold the text, in the same table or in one that is linked to it. That is kept only if it
+finds something. Answers that run and find rows are left alone.
+
+Not covered: other engines than SQLite; queries that find rows and mean something else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sqlwright.databases import Executor, Outcome, Schema, describe, engine_of
+from sqlwright.databases import Executor, Limits, Outcome, Schema, Table, describe, engine_of, quoted_name
+from sqlwright.sql.names import literal
+from sqlwright.sql.placed import Compared, compared_texts, with_text
 from sqlwright.sql.repair import repair
+
+_LOOK_UP = Limits(seconds=2, rows=2000)
+_SPELT_LIKE = 0.82
+"""How alike a value must be to stand for one that the column doesn't hold."""
+_NO_TEXT = re.compile("INT|REAL|FLOA|DOUB|NUM|DEC|DATE|TIME|BOOL|BLOB", re.IGNORECASE)
+_FARTHEST = 2
+"""Joins on the way to a table whose texts are looked at, at most."""
+
+
+def telling(outcome: Outcome) -> bool:
+    """Return whether a result says something: it has a value other than zero and NULL."""
+    return any(value not in (0, None) for row in outcome.rows for value in row)
 
 
 class Repairer:
@@ -22,18 +42,105 @@ class Repairer:
         self.repaired = 0
 
     def mended(self, sql: str, outcome: Outcome, database: str, question: str) -> tuple[str, Outcome]:
-        """Return a query that runs instead of `sql`, and its outcome; `sql` and `outcome` themselves if there is none.
+        """Return a query that is likelier meant than `sql`, and its outcome; `sql` and `outcome` if there is none.
 
-        `outcome` is what came of `sql`, which is left alone if it ran or was stopped at a limit; `database` is a name.
+        `outcome` is what came of `sql`; queries stopped at a limit are left alone. `database` is a name.
         """
         place = self._databases[database]
-        if outcome.status != "error" or engine_of(place).name != "sqlite":
+        if engine_of(place).name != "sqlite":
             return sql, outcome
+        found = self._named(sql, outcome, place, database, question) if outcome.status == "error" else (sql, outcome)
+        if found[1].ok and not telling(found[1]):
+            found = self._placed(*found, place, database)
+        self.repaired += found[0] != sql
+        return found
+
+    def _schema(self, database: str) -> Schema:
         if database not in self._schemas:
-            self._schemas[database] = describe(place, 0, executor=self._executor)
-        for text in repair(sql, self._schemas[database], question):
+            self._schemas[database] = describe(self._databases[database], 0, executor=self._executor)
+        return self._schemas[database]
+
+    def _named(
+        self, sql: str, outcome: Outcome, place: Path | str, database: str, question: str
+    ) -> tuple[str, Outcome]:
+        for text in repair(sql, self._schema(database), question):
             found = self._executor.run(place, text)
             if found.ok:
-                self.repaired += 1
                 return text, found
         return sql, outcome
+
+    def _placed(self, sql: str, outcome: Outcome, place: Path | str, database: str) -> tuple[str, Outcome]:
+        """Return the query with its texts where the database holds them, if it then finds something."""
+        schema = self._schema(database)
+        text = sql
+        for one in compared_texts(sql, schema):
+            held = next(self._places(one, place, schema), None)
+            if held is not None and held != (one.table, one.column, one.value):
+                text = with_text(text, schema, one.number, *held) or text
+        if text == sql:
+            return sql, outcome
+        found = self._executor.run(place, text)
+        return (text, found) if found.ok and telling(found) else (sql, outcome)
+
+    def _places(self, one: Compared, place: Path | str, schema: Schema) -> Iterator[tuple[str, str, str]]:
+        """Yield (table, column, text as it stands there) where the text is, the likeliest first."""
+        tables = {table.name.lower(): table for table in schema.tables}
+        if one.table not in tables:
+            return
+        own = self._spelling(place, tables[one.table].name, one.column, one.value)
+        if own is not None:
+            yield one.table, one.column, own
+        for table in _by_distance(tables[one.table], one.column, schema):
+            for column in table.columns:
+                if not _NO_TEXT.search(column.type) and (table.name.lower(), column.name.lower()) != (
+                    one.table,
+                    one.column,
+                ):
+                    found = self._spelling(place, table.name, column.name, one.value)
+                    if found is not None:
+                        yield table.name.lower(), column.name.lower(), found
+        near = self._nearest(place, tables[one.table].name, one.column, one.value)
+        if near is not None:
+            yield one.table, one.column, near
+
+    def _spelling(self, place: Path | str, table: str, column: str, value: str) -> str | None:
+        """Return the text as the column holds it, itself first, then with other capitals; None if it doesn't."""
+        name, source, text = quoted_name(column), quoted_name(table), literal(value)
+        sql = (
+            f"SELECT {name} FROM {source} WHERE {name} = {text} COLLATE NOCASE AND typeof({name}) = 'text' "
+            f"ORDER BY {name} <> {text} LIMIT 1"
+        )
+        outcome = self._executor.run(place, sql, limits=_LOOK_UP)
+        return str(outcome.rows[0][0]) if outcome.ok and outcome.rows else None
+
+    def _nearest(self, place: Path | str, table: str, column: str, value: str) -> str | None:
+        """Return the value of the column that is most like the text."""
+        name = quoted_name(column)
+        sql = f"SELECT DISTINCT {name} FROM {quoted_name(table)} WHERE typeof({name}) = 'text'"
+        outcome = self._executor.run(place, sql, limits=_LOOK_UP)
+        known = [str(row[0]) for row in outcome.rows] if outcome.ok else []
+        lower = {text.lower(): text for text in known}
+        found = difflib.get_close_matches(value.lower(), lower, n=1, cutoff=_SPELT_LIKE)
+        return lower[found[0]] if found else None
+
+
+def _by_distance(table: Table, column: str, schema: Schema) -> list[Table]:
+    """Return the table itself, what its column refers to, and then other linked tables, the nearest first."""
+    tables = {one.name.lower(): one for one in schema.tables}
+    links: dict[str, list[str]] = {name: [] for name in tables}
+    for name, one in tables.items():
+        for key in one.foreign_keys:
+            if key.table.lower() in tables:
+                links[name].append(key.table.lower())
+                links[key.table.lower()].append(name)
+    referred = [
+        key.table.lower()
+        for key in table.foreign_keys
+        if [name.lower() for name in key.columns] == [column] and key.table.lower() in tables
+    ]
+    found = dict.fromkeys([table.name.lower(), *referred])
+    edge = [table.name.lower()]
+    for _ in range(_FARTHEST):
+        edge = [other for name in edge for other in links[name] if other not in found]
+        found |= dict.fromkeys(edge)
+    return [tables[name] for name in found]

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlwright.databases import Executor, Outcome
 from sqlwright.decoding.greedy import Wave, completion
-from sqlwright.decoding.repair import Repairer
+from sqlwright.decoding.repair import Repairer, telling
 from sqlwright.models.engines import Engine
 from sqlwright.models.gguf import Answer
 from sqlwright.records import Completion, Prompt
@@ -134,8 +134,7 @@ def _weight(outcome: Outcome, repaired: bool) -> float:
     """Return what an answer counts: nothing if it didn't run, half if it was repaired or its result says little."""
     if not outcome.ok:
         return 0.0
-    telling = any(value not in (0, None) for row in outcome.rows for value in row)
-    return (1.0 if telling else 0.5) * (0.5 if repaired else 1.0)
+    return (1.0 if telling(outcome) else 0.5) * (0.5 if repaired else 1.0)
 
 
 def _result(outcome: Outcome) -> Any:

@@ -1,0 +1,127 @@
+"""A schema as one looks things up in it: names in lower case, tables and columns by name, and how tables are linked.
+
+Not covered: keys of several columns.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from sqlwright.databases import Schema, Table
+from sqlwright.sql.names import quoted
+
+LIKE = 0.72
+"""How alike a name must be to stand for one that doesn't exist."""
+_LONGEST_PATH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two columns that rows of two tables are joined by; all names in lower case."""
+
+    table: str
+    column: str
+    other: str
+    other_column: str
+
+
+class Known:
+    """The schema by names in lower case, and how its tables are linked."""
+
+    def __init__(self, schema: Schema, question: str) -> None:
+        self.tables = {table.name.lower(): table for table in (*schema.tables, *schema.views)}
+        self.columns = {
+            name: {column.name.lower(): column.name for column in table.columns} for name, table in self.tables.items()
+        }
+        self.links = list(links_of(schema.tables))
+        self.words = set(_words(question))
+
+    def asked(self, table: str) -> bool:
+        """Return whether the question names the table."""
+        words = _words(self.tables[table].name)
+        return bool(words) and all(any(_same_word(word, asked) for asked in self.words) for word in words)
+
+    def path(self, start: Sequence[str], end: str) -> list[Link]:
+        """Return the links from one of the tables `start` to `end`, the shortest way; empty where there is none."""
+        ways: deque[tuple[str, list[Link]]] = deque((table, []) for table in start)
+        seen = set(start)
+        while ways:
+            table, way = ways.popleft()
+            if table == end:
+                return way
+            if len(way) == _LONGEST_PATH:
+                continue
+            for link in self.links:
+                if link.table == table and link.other not in seen:
+                    seen.add(link.other)
+                    ways.append((link.other, [*way, link]))
+        return []
+
+    def nearest_table(self, name: str) -> str | None:
+        """Return the table whose name is most like `name`."""
+        return nearest(name, self.tables)
+
+    def owners(self, column: str) -> list[str]:
+        """Return the tables that have a column of that name."""
+        return [table for table, columns in self.columns.items() if column in columns]
+
+
+def identifier(name: str) -> exp.Identifier:
+    """Return a name as an identifier, in quotes where it needs them."""
+    return exp.to_identifier(name, quoted=quoted(name) != name)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that is most like `name`, None where none is."""
+    plain = name.replace("_", "").replace(" ", "").lower()
+    best, chosen = LIKE, None
+    for one in known:
+        other = one.replace("_", "").replace(" ", "").lower()
+        alike = difflib.SequenceMatcher(None, plain, other).ratio()
+        if other.endswith(plain) or plain.endswith(other):
+            alike = max(alike, 0.8 if min(len(plain), len(other)) > 2 else 0.0)
+        if alike > best:
+            best, chosen = alike, one
+    return chosen
+
+
+def links_of(tables: Sequence[Table]) -> Iterator[Link]:
+    """Yield the links both ways: declared foreign keys, then keys that another table has a column named like."""
+    seen = set()
+    by_name = {table.name.lower(): table for table in tables}
+    for table in tables:
+        for key in table.foreign_keys:
+            other = by_name.get(key.table.lower())
+            columns = key.to_columns or (other.primary_key if other else ())
+            if other is None or len(key.columns) != 1 or len(columns) != 1:
+                continue
+            link = Link(table.name.lower(), key.columns[0].lower(), other.name.lower(), columns[0].lower())
+            seen.add(frozenset((link.table, link.other)))
+            yield from (link, _turned(link))
+    for table in tables:
+        keys = {name.lower() for name in table.primary_key}
+        for other in tables:
+            pair = frozenset((table.name.lower(), other.name.lower()))
+            shared = [column.name.lower() for column in other.columns if column.name.lower() in keys - {"id"}]
+            if other is not table and shared and len(keys) == 1 and pair not in seen:
+                seen.add(pair)
+                link = Link(other.name.lower(), shared[0], table.name.lower(), shared[0])
+                yield from (link, _turned(link))
+
+
+def _turned(link: Link) -> Link:
+    return Link(link.other, link.other_column, link.table, link.column)
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", text.replace("_", " "))]
+
+
+def _same_word(one: str, other: str) -> bool:
+    return one == other or (min(len(one), len(other)) > 2 and one.rstrip("s") == other.rstrip("s"))

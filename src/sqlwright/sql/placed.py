@@ -1,0 +1,117 @@
+"""Texts that a query compares columns with, and the same query with such a text in another column or spelling.
+
+Not covered: LIKE, ranges, numbers, texts compared with expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sqlwright.databases import Schema
+from sqlwright.sql.links import Known, Link, identifier
+from sqlwright.sql.parse import parse_query
+from sqlwright.sql.scopes import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A text that a column must equal: `number` counts those of a query; table and column are in lower case."""
+
+    number: int
+    table: str
+    column: str
+    value: str
+
+
+def compared_texts(sql: str, schema: Schema) -> list[Compared]:
+    """Return the texts that columns of known tables are compared with, in order; none where `sql` can't be read."""
+    tree = parse_query(sql)
+    if tree is None:
+        return []
+    try:
+        return [
+            Compared(number, scope.tables[name], column.name.lower(), _text(value))
+            for number, (scope, name, column, value) in enumerate(_comparisons(tree, Known(schema, "")))
+        ]
+    except (SqlglotError, RecursionError):
+        return []
+
+
+def with_text(sql: str, schema: Schema, number: int, table: str, column: str, value: str) -> str | None:
+    """Return `sql` with the comparison `number` made with another column (names in lower case) and text.
+
+    A table that isn't there is joined. None where there is no way to it.
+    """
+    tree = parse_query(sql)
+    if tree is None:
+        return None
+    known = Known(schema, "")
+    found = next((one for place, one in enumerate(_comparisons(tree, known)) if place == number), None)
+    if found is None:
+        return None
+    scope, name, compared, literal = found
+    literal.replace(exp.Literal.string(value))
+    own = scope.tables[name]
+    if table != own:
+        places = [place for place, present in scope.tables.items() if present == table]
+        if not places:
+            path = _path(known, scope, own, compared.name.lower(), table)
+            if not path:
+                return None
+            scope.join(path)
+            places = [place for place, present in scope.tables.items() if present == table]
+        scope.qualify(compared, places[-1])
+    compared.set("this", identifier(known.columns[table][column]))
+    return tree.sql(dialect="sqlite")
+
+
+def _path(known: Known, scope: Scope, own: str, column: str, table: str) -> list[Link]:
+    """Return the way to a table: by the compared column itself where it refers to the table, else the shortest."""
+    for link in known.links:
+        if (link.table, link.column, link.other) == (own, column, table):
+            return [link]
+    return known.path([own], table) or known.path([one for one in scope.tables.values() if one], table)
+
+
+def _comparisons(tree: exp.Query, known: Known) -> Iterator[tuple[Scope, str, exp.Column, exp.Expr]]:
+    """Yield each text compared with a column: its SELECT, the name of the column's table there, column and text."""
+    made = {one.alias.lower() for one in tree.find_all(exp.CTE)}
+    for select in list(tree.find_all(exp.Select)):
+        scope = Scope(select, known, made)
+        for node in list(select.find_all(exp.EQ, exp.In)):
+            if node.find_ancestor(exp.Select) is not select:
+                continue
+            sides = [(node.this, node.expression), (node.expression, node.this)] if isinstance(node, exp.EQ) else []
+            sides += [(node.this, value) for value in node.expressions] if isinstance(node, exp.In) else []
+            for column, value in sides:
+                name = _owner(scope, column)
+                if name and _is_text(scope, value):
+                    yield scope, name, column, value
+                    break
+
+
+def _owner(scope: Scope, column: exp.Expr) -> str:
+    """Return the name here of the table that has the column; empty where that can't be told."""
+    if not isinstance(column, exp.Column) or isinstance(column.this, exp.Star):
+        return ""
+    owners = scope.having(column.name.lower())
+    if column.table:
+        return column.table.lower() if column.table.lower() in owners else ""
+    return owners[0] if owners else ""
+
+
+def _is_text(scope: Scope, value: exp.Expr) -> bool:
+    """Return whether it is a text: also one in double quotes that names no column."""
+    if isinstance(value, exp.Literal):
+        return bool(value.is_string)
+    if not isinstance(value, exp.Column) or value.table or not isinstance(value.this, exp.Identifier):
+        return False
+    return bool(value.this.quoted) and not scope.having(value.name.lower())
+
+
+def _text(value: exp.Expr) -> str:
+    return str(value.name)

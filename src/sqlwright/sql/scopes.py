@@ -1,0 +1,89 @@
+"""One SELECT of a tree: its tables by the names they go by, its own columns, and joins added to it.
+
+Not covered: the columns of queries in a FROM.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sqlglot import exp
+
+from sqlwright.sql.links import Known, Link, identifier
+
+
+class Scope:
+    """One SELECT: its tables by the names they go by, and its own columns; a table "" holds what can't be known."""
+
+    def __init__(self, select: exp.Select, known: Known, made: set[str]) -> None:
+        self.select, self.known = select, known
+        self.tables: dict[str, str] = {}
+        for clause in (select.args.get("from_"), *(select.args.get("joins") or ())):
+            entry = clause.this if clause is not None else None
+            if isinstance(entry, exp.Table):
+                name = entry.name.lower()
+                self.tables[entry.alias_or_name.lower()] = name if name in known.tables and name not in made else ""
+            elif entry is not None:
+                self.tables[entry.alias_or_name.lower()] = ""
+        self.aliases = {one.alias.lower() for one in select.selects if one.alias}
+
+    def columns(self) -> list[exp.Column]:
+        """Return the columns of this SELECT, without those of queries within it."""
+        every = self.select.find_all(exp.Column)
+        return [one for one in every if one.find_ancestor(exp.Select) is self.select]
+
+    def having(self, column: str) -> list[str]:
+        """Return the names of the tables here that have the column."""
+        return [name for name, table in self.tables.items() if table and column in self.known.columns[table]]
+
+    @property
+    def unknown(self) -> bool:
+        """Whether there is a source whose columns can't be known."""
+        return "" in self.tables.values()
+
+    def join(self, path: Sequence[Link]) -> None:
+        """Join the tables of a path, and name the table of every column that is now ambiguous."""
+        for column in self.columns():
+            owners = self.having(column.name.lower())
+            if not column.table and owners and column.name.lower() not in self.aliases:
+                self.qualify(column, owners[0])
+        for link in path:
+            base = next(name for name, table in self.tables.items() if table == link.table)
+            table = self.known.tables[link.other]
+            present = {name.lower() for name in self.tables}
+            alias = f"T{len(present) + 1}" if any(re.fullmatch(r"t\d+", one) for one in present) else ""
+            while alias.lower() in present:
+                alias = f"{alias}_"
+            node = exp.Table(this=identifier(table.name))
+            if alias:
+                node.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+            own = self.column(base, link.column)
+            other = exp.column(
+                identifier(self.known.columns[link.other][link.other_column]),
+                table=exp.to_identifier(alias) if alias else identifier(table.name),
+            )
+            self.select.append("joins", exp.Join(this=node, on=exp.EQ(this=own, expression=other)))
+            self.tables[alias.lower() or link.other] = link.other
+
+    def qualify(self, column: exp.Column, name: str) -> None:
+        """Name the table of a column by the name that it goes by here."""
+        column.set("table", self._spelt(name))
+
+    def column(self, name: str, column: str) -> exp.Column:
+        """Return a column of the table that goes by `name` here."""
+        spelt = self.known.columns[self.tables[name]][column]
+        return exp.column(identifier(spelt), table=self._spelt(name))
+
+    def _spelt(self, name: str) -> exp.Identifier:
+        clauses = (self.select.args.get("from_"), *(self.select.args.get("joins") or ()))
+        names = [clause.this.alias_or_name for clause in clauses if clause is not None]
+        return identifier(next(one for one in names if one.lower() == name))
+
+
+def selects_around(select: exp.Select) -> Iterator[exp.Select]:
+    """Yield the SELECTs that this one stands in, from the inside out."""
+    around = select.find_ancestor(exp.Select)
+    while around is not None:
+        yield around
+        around = around.find_ancestor(exp.Select)

@@ -1,0 +1,99 @@
+"""Answers put right by schema and rows; what runs and finds rows is never touched."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sqlwright.databases import Executor
+from sqlwright.decoding import Repairer, vote
+from sqlwright.models.gguf import Answer
+from sqlwright.records import Prompt
+
+SCHEMA = Path(__file__).parents[1] / "sql" / "fixtures" / "repair.sql"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("repair") / "concerts.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(SCHEMA.read_text(encoding="utf-8"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    with Executor(workers=1) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT name FROM singer WHERE country = 'France'", [("Ann",)]),
+        ('SELECT name FROM singer WHERE country = "japan"', [("Bob",)]),
+        ("SELECT T1.name FROM singer AS T1 WHERE T1.country IN ('France', 'Japan')", [("Ann",), ("Bob",)]),
+        ("SELECT capacity FROM venue WHERE venue_name = 'ARENA'", [(9000,)]),
+        ("SELECT capacity FROM venue WHERE venue_name = 'Arenna'", [(9000,)]),
+        ("SELECT theme FROM concert WHERE singer_id = 'Ann'", [("Free",)]),
+        ("SELECT count(*) FROM singer WHERE name = 'JP'", [(1,)]),
+        ("SELECT theme FROM concert WHERE name = 'bob'", [("Old",)]),
+        (
+            "SELECT name FROM singer WHERE id IN (SELECT singer_id FROM concert WHERE place = 'Arena')",
+            [("Ann",), ("Bob",)],
+        ),
+    ],
+)
+def test_texts_are_looked_for_in_the_rows(
+    sql: str, rows: list[tuple[object, ...]], database: Path, executor: Executor
+) -> None:
+    repairer = Repairer({"concerts": database}, executor)
+    text, outcome = repairer.mended(sql, executor.run(database, sql), "concerts", "")
+    assert sorted(outcome.rows) == rows
+    assert (text != sql) is (repairer.repaired == 1) is True
+    assert executor.run(database, text).rows == outcome.rows
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT name FROM singer",
+        "SELECT name FROM singer WHERE age > 90",
+        "SELECT name FROM singer WHERE country = 'Atlantis'",
+        "SELECT count(*) FROM singer WHERE country = 'Atlantis'",
+        "SELECT name FROM singer WHERE country = 'FR' AND age > 90",
+        "SELECT name FROM singer EXCEPT SELECT name FROM singer WHERE country = 'France'",
+        "SELECT zodiac FROM singer",
+        "DROP TABLE singer",
+        "SELECT (",
+        "",
+    ],
+)
+def test_what_cannot_be_told_stays(sql: str, database: Path, executor: Executor) -> None:
+    repairer = Repairer({"concerts": database}, executor)
+    outcome = executor.run(database, sql)
+    assert repairer.mended(sql, outcome, "concerts", "") == (sql, outcome)
+    assert repairer.repaired == 0
+
+
+def test_a_repaired_answer_has_half_a_vote(database: Path, executor: Executor) -> None:
+    answers = [
+        Answer(sql, (1,), (log,), True, 0.5)
+        for sql, log in (
+            ("SELECT venue_name FROM concert", -0.1),
+            ("SELECT nothing FROM nowhere", -0.1),
+            ("SELECT name FROM singer", -0.9),
+        )
+    ]
+    prompt, repairer = Prompt("7", "concerts", "p", "s"), Repairer({"concerts": database}, executor)
+    found = vote(prompt, answers, database, executor, repairer)
+    assert found.greedy.sql == "SELECT venue_name FROM concert"
+    assert found.winner.sql == "SELECT name FROM singer"
+    assert found.share == pytest.approx(1 / 3)
+    repaired = "SELECT venue.venue_name FROM concert JOIN venue ON concert.place = venue.venue_id"
+    assert found.winner.candidates == ("SELECT name FROM singer", repaired, "SELECT nothing FROM nowhere")
+    alone = vote(prompt, answers[:2], database, executor, repairer)
+    assert (alone.winner.sql, alone.share) == (repaired, 0.25)
