@@ -51,6 +51,7 @@ def translate(sql: str, source: Dialect, target: Dialect, kinds: Kinds) -> str:
         tree = sqlglot.parse_one(sql, dialect=source)
         _lower_names(tree)
         names = _Names(tree, kinds)
+        _name_queries(tree)
         if source == "sqlite":
             _texts_in_double_quotes(tree, names)
         if source in _LOOSE and target != "sqlite":
@@ -143,6 +144,13 @@ def _lower_names(tree: exp.Expr) -> None:
     for name in tree.find_all(exp.Identifier):
         name.meta["text"] = name.name
         name.set("this", name.name.lower())
+
+
+def _name_queries(tree: exp.Expr) -> None:
+    """Name the queries that stand in a FROM, as PostgreSQL and MySQL want it."""
+    for number, query in enumerate(list(tree.find_all(exp.Subquery)), 1):
+        if isinstance(query.parent, exp.From | exp.Join) and not query.alias:
+            query.set("alias", exp.TableAlias(this=exp.to_identifier(f"made_{number}")))
 
 
 def _texts_in_double_quotes(tree: exp.Expr, names: _Names) -> None:
