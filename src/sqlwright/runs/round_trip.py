@@ -1,6 +1,7 @@
 """The two things a language model does for a synthesised pair: put the question in other words, and answer it.
 
-A wording is kept only if the model, given the question alone, writes SQL with the same result. That needs no judge: a
+A wording is kept only if the model, given the question alone, writes SQL with the same result, its names and texts
+repaired as `ask` does (small models lose the joins, and those are what pairs should teach). That needs no judge: a
 question that lost a condition leads elsewhere.
 
 Not covered: wordings that lead to the right result by chance, which the filters before make rare.
@@ -16,7 +17,7 @@ from pathlib import Path
 from sqlwright.databases import Executor, Limits
 from sqlwright.datasets import package_path
 from sqlwright.datasets.synthesis.sample import Pair
-from sqlwright.decoding import predict, prompt_groups
+from sqlwright.decoding import Repairer, predict, prompt_groups
 from sqlwright.evaluation.robust import RobustItem, score_robust
 from sqlwright.models.engines import Engine
 from sqlwright.prompts import PromptFormat, Shot, build_prompts
@@ -84,7 +85,7 @@ class RoundTrip:
     def _led_back(
         self, pairs: Sequence[Pair], asked: Mapping[str, tuple[int, str]], progress: Callable[[int], None]
     ) -> set[str]:
-        """Return the keys of the questions for which the model's SQL has the pair's result."""
+        """Return the keys of the questions for which the model's SQL, repaired, has the pair's result."""
         name = self._database.stem
         questions = [Question(key, name, text, (pairs[number].sql,)) for key, (number, text) in asked.items()]
         databases = {name: self._database}
@@ -95,7 +96,13 @@ class RoundTrip:
             for group in predict(self._engine, [[group] for group in groups], MAX_TOKENS, progress)
             for one in group
         }
-        items = [RobustItem(q.id, self._database, q.golds, written[q.id]) for q in questions]
+        outcomes = self._executor.map([(self._database, written[q.id]) for q in questions])
+        repairer = Repairer(databases, self._executor)
+        answers = [
+            repairer.mended(written[q.id], outcome, name, q.text)[0]
+            for q, outcome in zip(questions, outcomes, strict=True)
+        ]
+        items = [RobustItem(q.id, self._database, q.golds, sql) for q, sql in zip(questions, answers, strict=True)]
         return {verdict.id for verdict in score_robust(items, self._executor) if verdict.correct}
 
 

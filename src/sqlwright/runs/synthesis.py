@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,8 @@ BATCH = 64
 LARGEST_SHARE = 0.4
 """No hardness level has more of the accepted pairs: easy ones lead back far more often than others."""
 UNANSWERABLE_SHARE = 0.1
+_FORMAT = 2
+"""Counts what changed in how pairs are judged: journals of before are refused."""
 _STEPS = (
     "its hardness has its share",
     "tried by the model",
@@ -62,12 +65,17 @@ class Settings:
         """Return a hash of all that the journal's lines depend on."""
         model = [model_hash(self.model.path)] if self.model else []
         adapter = [hash_path(self.model.adapter.folder)] if self.model and self.model.adapter else []
-        return hash_values(hash_path(self.database), self.questions, self.seed, model, adapter, BATCH, LARGEST_SHARE)
+        return hash_values(
+            _FORMAT, hash_path(self.database), self.questions, self.seed, model, adapter, BATCH, LARGEST_SHARE
+        )
 
 
 @dataclass
 class Synthesised:
-    """What was written: how many pairs and unanswerable questions, where, and what each filter took away."""
+    """What was written: how many pairs and unanswerable questions, where, and what each filter took away.
+
+    `seconds` is what it took in all, interrupted calls included.
+    """
 
     database: str
     asked_for: int
@@ -77,6 +85,7 @@ class Synthesised:
     counts: dict[str, int] = field(default_factory=dict)
     hardness: dict[str, int] = field(default_factory=dict)
     category: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def partial(self) -> bool:
@@ -94,6 +103,7 @@ class Synthesised:
             "counts": self.counts,
             "hardness": self.hardness,
             "category": self.category,
+            "seconds": round(self.seconds, 1),
         }
 
 
@@ -118,6 +128,7 @@ def synthesise_file(
         ModelError: the model or adapter is missing, or they don't belong together.
     """
     reporter = reporter or Silent()
+    started = time.perf_counter()
     if not database.is_file():
         raise DatabaseError(f"{database}: expected the path of a SQLite file, found no such file.")
     if out.is_dir() or not out.absolute().parent.is_dir():
@@ -125,13 +136,14 @@ def synthesise_file(
     # The base model without an adapter is the default: one trained on other pairs would judge by what it knows.
     chosen = choose_model(model, adapter or "none", Path("runs")) if use_model else None
     settings = Settings(database, questions, seed, chosen)
+    before = 0.0
     if chosen is None:
         sampled = sample_pairs(
             database, questions, seed, 1, lambda done, total: reporter.progress("sample", done, total)
         )
         pairs, counts = sampled.pairs, sampled.counts
     else:
-        pairs, counts = _with_model(settings, chosen, out, reporter)
+        pairs, counts, before = _with_model(settings, chosen, out, reporter)
     found = [question(database.stem, pair, pair.wordings[0]) for pair in pairs]
     beside = out.with_name(f"{out.stem}.unanswerable{out.suffix}")
     unanswerable = unanswerable_questions(database, round(UNANSWERABLE_SHARE * questions), seed)
@@ -147,11 +159,15 @@ def synthesise_file(
         counts=dict(counts),
         hardness=dict(Counter(str(one.hardness) for one in found)),
         category=dict(Counter(str(one.category) for one in found)),
+        seconds=before + time.perf_counter() - started,
     )
 
 
-def _with_model(settings: Settings, chosen: Chosen, out: Path, reporter: Reporter) -> tuple[list[Pair], Counter[str]]:
-    """Return the pairs that led back to their result, each with the wording that did, and all counts."""
+def _with_model(
+    settings: Settings, chosen: Chosen, out: Path, reporter: Reporter
+) -> tuple[list[Pair], Counter[str], float]:
+    """Return the pairs that led back to their result, each with the wording that did, all counts, and the seconds that
+    the batches in the journal took."""
     journal = _Journal(out.with_name(f"{out.name}.journal"), settings.key(), reporter)
     state = _State(settings.questions)
     with Executor(workers=1, limits=LIMITS) as executor, _Model(chosen, settings.database, executor) as model:
@@ -159,15 +175,16 @@ def _with_model(settings: Settings, chosen: Chosen, out: Path, reporter: Reporte
         for batch in state.batches(sampler):
             tried = journal.known(batch)
             if tried is None:
+                began = time.perf_counter()
                 tried = model.tried(batch, state, reporter)
-                journal.add(batch, tried)
+                journal.add(batch, tried, time.perf_counter() - began)
             state.take(batch, tried)
             reporter.progress("accepted", min(len(state.accepted), state.wanted), state.wanted)
             if len(state.accepted) >= state.wanted:
                 break
         # Not `+`, which would leave out the filters that let nothing through.
         sampler.counts.update(state.counts)
-        return state.accepted[: state.wanted], sampler.counts
+        return state.accepted[: state.wanted], sampler.counts, journal.seconds
 
 
 class _State:
@@ -244,7 +261,10 @@ class _Model:
 
 
 class _Journal:
-    """What the model made of each statement, a line each, behind a first line with the hash of the settings."""
+    """What the model made of each statement, a line each, behind a first line with the hash of the settings.
+
+    `seconds` is what the batches took that were found in it.
+    """
 
     def __init__(self, path: Path, key: str, reporter: Reporter) -> None:
         self._path = path
@@ -257,6 +277,7 @@ class _Journal:
                 "others. Choose another --out, or remove this file to begin anew."
             )
         self._lines = {line["sql"]: line for line in lines[1:]}
+        self.seconds = 0.0
         text = [json.dumps({"settings": key}), *(json.dumps(line, ensure_ascii=False) for line in lines[1:])]
         write_text(path, "\n".join(text) + "\n")
 
@@ -265,12 +286,15 @@ class _Journal:
         found = [self._lines.get(pair.sql) for pair in batch]
         if None in found:
             return None
-        return [Tried(line["reworded"], tuple(line["right"])) for line in found if line is not None]
+        lines = [line for line in found if line is not None]
+        self.seconds += sum(line["seconds"] for line in lines)
+        return [Tried(line["reworded"], tuple(line["right"])) for line in lines]
 
-    def add(self, batch: Sequence[Pair], tried: Sequence[Tried]) -> None:
-        """Append what came of a batch and sync."""
+    def add(self, batch: Sequence[Pair], tried: Sequence[Tried], seconds: float) -> None:
+        """Append what came of a batch, and sync; `seconds` is what it took."""
+        share = round(seconds / max(1, len(batch)), 3)
         lines = [
-            {"sql": pair.sql, "rule": pair.wordings[0], "reworded": one.reworded, "right": one.right}
+            {"sql": pair.sql, "rule": pair.wordings[0], "reworded": one.reworded, "right": one.right, "seconds": share}
             for pair, one in zip(batch, tried, strict=True)
         ]
         append_lines(self._path, [json.dumps(line, ensure_ascii=False) for line in lines])
