@@ -42,6 +42,12 @@ def executor() -> Iterator[Executor]:
         ("SELECT count(*) FROM singer WHERE name = 'JP'", [(1,)]),
         ("SELECT theme FROM concert WHERE name = 'bob'", [("Old",)]),
         (
+            "SELECT T1.country_name FROM country AS T1 JOIN singer AS T2 ON T1.code = T2.country WHERE T2.id IS NULL",
+            [("Peru",)],
+        ),
+        ("SELECT count(*) FROM country JOIN singer ON code = country WHERE singer.id IS NULL", [(1,)]),
+        ("SELECT country FROM singer EXCEPT SELECT code FROM country", [("PE",)]),
+        (
             "SELECT name FROM singer WHERE id IN (SELECT singer_id FROM concert WHERE place = 'Arena')",
             [("Ann",), ("Bob",)],
         ),
@@ -66,6 +72,8 @@ def test_texts_are_looked_for_in_the_rows(
         "SELECT count(*) FROM singer WHERE country = 'Atlantis'",
         "SELECT name FROM singer WHERE country = 'FR' AND age > 90",
         "SELECT name FROM singer EXCEPT SELECT name FROM singer WHERE country = 'France'",
+        "SELECT code FROM country EXCEPT SELECT code FROM country",
+        "SELECT theme FROM concert JOIN singer ON singer_id = id WHERE singer.id IS NOT NULL AND age > 90",
         "SELECT zodiac FROM singer",
         "DROP TABLE singer",
         "SELECT (",

@@ -2,8 +2,9 @@
 
 What can't be run for a wrong name gets repairs in order (see `sql.repair`), and the first that runs is kept. What runs
 and finds nothing is looked at for texts that the column they are compared with doesn't hold: the row's own spelling is
-taken, or the column that does hold the text, in the same table or in one that is linked to it. That is kept only if it
-finds something. Answers that run and find rows are left alone.
+taken, or the column that does hold the text, in the same table or in one that is linked to it. Queries for what isn't
+there are turned into a form that can find it (see `sql.absent`). Both are kept only if they find something. Answers
+that run and find rows are left alone.
 
 Not covered: other engines than SQLite; queries that find rows and mean something else.
 """
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sqlwright.databases import Executor, Limits, Outcome, Schema, Table, describe, engine_of, quoted_name
+from sqlwright.sql.absent import absent
 from sqlwright.sql.names import literal
 from sqlwright.sql.placed import Compared, compared_texts, with_text
 from sqlwright.sql.repair import repair
@@ -52,6 +54,8 @@ class Repairer:
         found = self._named(sql, outcome, place, database, question) if outcome.status == "error" else (sql, outcome)
         if found[1].ok and not telling(found[1]):
             found = self._placed(*found, place, database)
+        if found[1].ok and not telling(found[1]):
+            found = self._turned(*found, place, database)
         self.repaired += found[0] != sql
         return found
 
@@ -81,6 +85,14 @@ class Repairer:
             return sql, outcome
         found = self._executor.run(place, text)
         return (text, found) if found.ok and telling(found) else (sql, outcome)
+
+    def _turned(self, sql: str, outcome: Outcome, place: Path | str, database: str) -> tuple[str, Outcome]:
+        """Return a query for what isn't there in a form that finds it, if there is one."""
+        for text in absent(sql, self._schema(database)):
+            found = self._executor.run(place, text)
+            if found.ok and telling(found):
+                return text, found
+        return sql, outcome
 
     def _places(self, one: Compared, place: Path | str, schema: Schema) -> Iterator[tuple[str, str, str]]:
         """Yield (table, column, text as it stands there) where the text is, the likeliest first."""

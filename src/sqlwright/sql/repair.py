@@ -194,12 +194,16 @@ class _Mender:
         """Put a column right: another table of the FROM, a table to join, the nearest name, in this order."""
         name = column.name.lower()
         here = scope.having(name)
-        if here:
-            self._qualify(scope, column, here[0])
+        elsewhere = [one for one in here if one != _other_side(column)]
+        if elsewhere or (here and _other_name(column) != name):
+            self._qualify(scope, column, (elsewhere or here)[0])
             return
         near = [table for table in scope.tables.values() if table]
         paths = {table: self.known.path(near, table) for table in self.known.owners(name)}
         reached = {table: path for table, path in paths.items() if path}
+        if here and not reached:
+            self._qualify(scope, column, here[0])
+            return
         alias = scope.tables.get(column.table.lower()) if column.table else None
         similar = nearest(name, self.known.columns[alias] if alias else self._names(scope))
         if reached and (similar is None or min(map(len, reached.values())) == 1):
@@ -240,13 +244,24 @@ class _Mender:
         self.changed = True
 
 
-def _other_side(column: exp.Column) -> str:
-    """Return the table of the column that this one is set equal to; empty where there is none."""
+def _compared(column: exp.Column) -> exp.Column | None:
+    """Return the column that this one is compared with."""
     pair = column.parent
-    if not isinstance(pair, exp.EQ):
-        return ""
+    if not isinstance(pair, exp.EQ | exp.NEQ | exp.GT | exp.GTE | exp.LT | exp.LTE):
+        return None
     other = pair.expression if pair.this is column else pair.this
-    return other.table.lower() if isinstance(other, exp.Column) else ""
+    return other if isinstance(other, exp.Column) else None
+
+
+def _other_side(column: exp.Column) -> str:
+    """Return the table of the column of the same name that this one is compared with; empty where there is none."""
+    other = _compared(column)
+    return other.table.lower() if other is not None and other.name.lower() == column.name.lower() else ""
+
+
+def _other_name(column: exp.Column) -> str:
+    other = _compared(column)
+    return other.name.lower() if other is not None else ""
 
 
 def _using(select: exp.Select) -> bool:

@@ -1,0 +1,86 @@
+"""Queries for what isn't there that can't find anything, and what they may have meant.
+
+Not covered: NOT IN and NOT EXISTS, which small models write rightly; EXCEPT below the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sqlwright.databases import Schema
+from sqlwright.sql.links import Known
+from sqlwright.sql.parse import parse_query
+from sqlwright.sql.scopes import Scope
+
+
+def absent(sql: str, schema: Schema) -> list[str]:
+    """Return what a query that finds nothing may have meant; nothing where it isn't of these forms.
+
+    `JOIN … WHERE joined.column IS NULL` becomes a LEFT JOIN: rows that were joined have their keys. `a EXCEPT b`, where
+    `a` holds references to `b`'s key, is turned round: all of `a` is in `b`.
+    """
+    tree = parse_query(sql)
+    if tree is None:
+        return []
+    known = Known(schema, "")
+    try:
+        turned = _turned(tree, known)
+        return [one for one in (_left_joined(tree, known), turned) if one is not None]
+    except (SqlglotError, RecursionError):
+        return []
+
+
+def _left_joined(tree: exp.Query, known: Known) -> str | None:
+    copy = tree.copy()
+    changed = False
+    for select in list(copy.find_all(exp.Select)):
+        scope = Scope(select, known, set())
+        missing = {name for column in _missing(select) for name in _owners(scope, column)}
+        for join in select.args.get("joins") or ():
+            plain = not join.side and join.kind in ("", "INNER") and join.args.get("on") is not None
+            if plain and join.this.alias_or_name.lower() in missing:
+                join.set("kind", None)
+                join.set("side", "LEFT")
+                changed = True
+    return copy.sql(dialect="sqlite") if changed else None
+
+
+def _missing(select: exp.Select) -> Iterator[exp.Column]:
+    """Yield the columns that the WHERE wants to be NULL."""
+    where = select.args.get("where")
+    for test in where.find_all(exp.Is) if where is not None else ():
+        negated = isinstance(test.parent, exp.Not)
+        if isinstance(test.expression, exp.Null) and isinstance(test.this, exp.Column) and not negated:
+            yield test.this
+
+
+def _owners(scope: Scope, column: exp.Column) -> list[str]:
+    return [column.table.lower()] if column.table else scope.having(column.name.lower())
+
+
+def _turned(tree: exp.Query, known: Known) -> str | None:
+    if not isinstance(tree, exp.Except) or tree.args.get("order") or tree.args.get("limit"):
+        return None
+    left, right = (_only_column(side, known) for side in (tree.left, tree.right))
+    if left is None or right is None:
+        return None
+    refers = any((link.table, link.column, link.other, link.other_column) == (*left, *right) for link in known.links)
+    keys = known.tables[right[0]].primary_key
+    if not refers or [key.lower() for key in keys] != [right[1]]:
+        return None
+    return f"{tree.right.sql(dialect='sqlite')} EXCEPT {tree.left.sql(dialect='sqlite')}"
+
+
+def _only_column(side: exp.Expr, known: Known) -> tuple[str, str] | None:
+    """Return (table, column) of a query of one column from one table without conditions."""
+    if not isinstance(side, exp.Select) or len(side.selects) != 1 or not isinstance(side.selects[0], exp.Column):
+        return None
+    if any(side.args.get(part) for part in ("where", "group", "having", "limit")):
+        return None
+    scope = Scope(side, known, set())
+    owners = _owners(scope, side.selects[0])
+    table = scope.tables.get(owners[0], "") if len(scope.tables) == 1 and owners else ""
+    return (table, side.selects[0].name.lower()) if table else None
