@@ -152,7 +152,9 @@ def fine_tune(options: argparse.Namespace) -> None:
     recipe.write_text(
         f'name = "chinook-{"rules" if options.no_model else "model"}"\n[data]\nformat = "jsonl"\n'
         f'train = ["{learned.name}"]\nevaluate = ["{HAND_WRITTEN}"]\ndatabases = "package:chinook"\n'
-        f"validation_databases = 0\n[train]\nepochs = {options.epochs}\nquestions_per_step = 12\n"
+        # One schema: as many questions as fit share it.
+        f"validation_databases = 0\n[train]\nepochs = {options.epochs}\nquestions_per_step = 24\n"
+        "questions_per_sequence = 24\nlayers = 12\n[predict]\nrepair = true\n"
         '[evaluate]\nmetrics = ["robust"]\n[export]\ncheck_prompts = 0\n',
         encoding="utf-8",
     )

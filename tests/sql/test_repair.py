@@ -6,9 +6,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sqlwright.databases import Executor, Schema, describe
 from sqlwright.datasets import package_path, read_spider
+from sqlwright.sql.absent import absent
+from sqlwright.sql.parse import parse_query
+from sqlwright.sql.placed import compared_texts, with_text
 from sqlwright.sql.repair import repair
 
 HERE = Path(__file__).parent / "fixtures"
@@ -68,3 +73,41 @@ def test_right_queries_are_left_alone() -> None:
             schema = describe(dataset.databases[question.database], 0)
             changed += [(sql, found) for sql in question.golds if (found := repair(sql, schema, question.text))]
     assert changed == []
+
+
+WORDS = (
+    "id",
+    "name",
+    "age",
+    "country",
+    "singer",
+    "concert",
+    "venue",
+    "place",
+    "T1",
+    "T2",
+    "t3",
+    "zodiac",
+    "venue_name",
+)
+FORMS = (
+    "SELECT {} FROM {}",
+    "SELECT {}.{} FROM {} AS T1 JOIN {} AS T2 ON T1.{} = T2.{} WHERE {}.{} > {}",
+    "SELECT {}, count(*) FROM {} GROUP BY {} HAVING max({}) > 1 ORDER BY {} LIMIT 1",
+    "SELECT {} FROM {} WHERE {} IN (SELECT {} FROM {} WHERE {} = 'x')",
+    "SELECT {} FROM {} EXCEPT SELECT {} FROM {} JOIN {} ON {} = {}",
+    "WITH {} AS (SELECT {} FROM {}) SELECT {} FROM {} AS T1, {} NATURAL JOIN {}",
+    "SELECT {} FROM (SELECT {} FROM {}) AS {} JOIN {} USING ({})",
+    'SELECT "{}" FROM {} ORDER BY count(*), {}.{}.{}',
+    "SELECT * FROM {}, {} JOIN {} ON {}.{} = {}.{} AND {} IS NULL",
+)
+
+
+@given(st.sampled_from(FORMS), st.lists(st.sampled_from(WORDS), min_size=9, max_size=9))
+def test_any_names_get_an_answer(schema: Schema, form: str, words: list[str]) -> None:
+    sql = form.format(*words)
+    for text in repair(sql, schema, "Which singers are older than 40?"):
+        assert text != sql and parse_query(text) is not None
+    for one in compared_texts(sql, schema):
+        assert with_text(sql, schema, one.number, "country", "country_name", "France") != sql
+    assert all(parse_query(text) is not None for text in absent(sql, schema))

@@ -19,8 +19,11 @@ class Scope:
     def __init__(self, select: exp.Select, known: Known, made: set[str]) -> None:
         self.select, self.known = select, known
         self.tables: dict[str, str] = {}
+        self.spelt: dict[str, str] = {}
         for clause in (select.args.get("from_"), *(select.args.get("joins") or ())):
             entry = clause.this if clause is not None else None
+            if entry is not None:
+                self.spelt[entry.alias_or_name.lower()] = entry.alias_or_name
             if isinstance(entry, exp.Table):
                 name = entry.name.lower()
                 self.tables[entry.alias_or_name.lower()] = name if name in known.tables and name not in made else ""
@@ -65,20 +68,16 @@ class Scope:
             )
             self.select.append("joins", exp.Join(this=node, on=exp.EQ(this=own, expression=other)))
             self.tables[alias.lower() or link.other] = link.other
+            self.spelt[alias.lower() or link.other] = alias or table.name
 
     def qualify(self, column: exp.Column, name: str) -> None:
         """Name the table of a column by the name that it goes by here."""
-        column.set("table", self._spelt(name))
+        column.set("table", identifier(self.spelt[name]))
 
     def column(self, name: str, column: str) -> exp.Column:
         """Return a column of the table that goes by `name` here."""
         spelt = self.known.columns[self.tables[name]][column]
-        return exp.column(identifier(spelt), table=self._spelt(name))
-
-    def _spelt(self, name: str) -> exp.Identifier:
-        clauses = (self.select.args.get("from_"), *(self.select.args.get("joins") or ()))
-        names = [clause.this.alias_or_name for clause in clauses if clause is not None]
-        return identifier(next(one for one in names if one.lower() == name))
+        return exp.column(identifier(spelt), table=identifier(self.spelt[name]))
 
 
 def selects_around(select: exp.Select) -> Iterator[exp.Select]:
