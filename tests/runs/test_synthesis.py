@@ -58,7 +58,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     ("text", "kept"),
     [
         ("How many singers come from France?", "How many singers come from France?"),
-        ('Rewritten: "Which singers are French, from France?"', "Which singers are French, from France?"),
+        ('"Which singers are French, from France?"', "Which singers are French, from France?"),
         ("How many singers come from abroad?", ""),
         ("SELECT count(*) FROM singer WHERE country = 'France'", ""),
         ("How many singers are from France?\n\nQuestion: And more?", "How many singers are from France?"),

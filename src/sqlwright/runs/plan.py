@@ -104,19 +104,19 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     prefixes = {q.prefix for q in asked}
     read = sum(map(len, prefixes)) + sum(q.loss_start for q in asked)
     written = _DECODE_SLOWDOWN * sum(q.targets for q in asked)
-    predict, voted = (
-        sizes.forward_flops(read + count * written) / speed / 60 for count in (1, run.recipe.predict.samples)
-    )
+    predict = sizes.forward_flops(read + written) / speed / 60
+    samples = run.recipe.predict.samples
+    best = sizes.forward_flops(read + samples * written) / speed / 60 if samples > 1 else 0.0
     minutes = {
         "train": train_flops / speed / 60 + 0.3,
         "predict.base": predict,
         "predict": predict,
-        "predict.best": voted,
         "export": sizes.forward_flops(3 * read * min(1.0, run.recipe.export.check_prompts / max(1, len(asked))))
         / speed
         / 60
         + 0.5,
     }
+    minutes |= {"predict.best": best} if run.recipe.predict.ladder else {}
     example = next((own[0] for own in prompts.values() if own), None)
     return PlanReport(
         name=run.recipe.name,
