@@ -78,15 +78,23 @@ class _Mender:
         name = table.name.lower()
         if not name or name in self.known.tables or name in made:
             return
-        closest = self.known.nearest_table(name)
+        select = table.find_ancestor(exp.Select)
+        closest = self.known.nearest_table(name) or self._table_of_columns(table, select)
         if closest is None:
             raise _HopelessError
-        select = table.find_ancestor(exp.Select)
         for column in select.find_all(exp.Column) if select is not None and not table.alias else ():
             if column.table.lower() == name:
                 column.set("table", identifier(self.known.tables[closest].name))
         table.set("this", identifier(self.known.tables[closest].name))
         self.changed = True
+
+    def _table_of_columns(self, table: exp.Table, select: exp.Select | None) -> str | None:
+        """Return the table that has all columns which the query takes from an unknown one."""
+        called = table.alias_or_name.lower()
+        every = select.find_all(exp.Column) if select is not None else ()
+        names = {column.name.lower() for column in every if column.table.lower() == called}
+        fitting = [one for one, columns in self.known.columns.items() if names and names <= columns.keys()]
+        return min(fitting, key=lambda one: not self.known.asked(one), default=None)
 
     def _mend_scope(self, scope: Scope, outer: Sequence[Scope]) -> None:
         own = scope.columns()
