@@ -286,7 +286,7 @@ def test_a_run_can_start_from_an_adapter(recipe_path: Path, runs: Path) -> None:
     ]
     assert texts[0] == texts[1]
     assert list(json.loads(again.report.read_text(encoding="utf-8"))["scores"]) == ["adapter"]
-    run(recipe_path, runs, "name=more", first, only="train")
+    run(recipe_path, runs, "name=more", first, "train.epochs=0.3", only="train")
     losses = [_metrics(RunFolder(runs / name))[0]["validation_loss"] for name in ("small", "more")]
     last = _metrics(RunFolder(runs / "small"))[-1]["validation_loss"]
     assert losses[1] == pytest.approx(last, rel=1e-4)

@@ -78,6 +78,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(synthesis, "BATCH", 4)
     monkeypatch.setattr(synthesis, "TRIES", 8)
     # The tiny model says nothing of use; that it says it again is what counts.
+    (tmp_path / "rewordings.tsv").write_text("Show all singers.\tWho sings?\n", encoding="utf-8")
+    monkeypatch.setattr(round_trip, "package_path", lambda _: tmp_path / "rewordings.tsv")
     monkeypatch.setattr(round_trip, "_REWORDED_TOKENS", 8)
     monkeypatch.setattr(round_trip, "MAX_TOKENS", 12)
     monkeypatch.setattr(synthesis, "choose_engine", lambda *_: "gguf")  # it starts faster
