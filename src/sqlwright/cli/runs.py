@@ -20,7 +20,6 @@ from sqlwright.records import HARDNESS, Completion, Question, Verdict, read_reco
 
 app = App(name="runs", help="Runs that were made: list, show, and two of them compared.")
 
-BEST = (", vote among", ", repair")
 _STATES = {"done": "done", "begun": "interrupted"}
 
 
@@ -128,7 +127,7 @@ def _latest(verdicts: list[Verdict], best: bool) -> list[Verdict]:
     In the file a metric is named with its label, such as `ex, after fine-tuning`; the best come last.
     """
     labels = list(dict.fromkeys(one.metric.partition(", ")[2] for one in verdicts))
-    label = next((one for one in reversed(labels) if best or not _is_best(one)), "")
+    label = next((one for one in reversed(labels) if best or ", " not in one), "")
     own = [one for one in verdicts if one.metric.partition(", ")[2] == label]
     return [dataclasses.replace(one, metric=one.metric.partition(", ")[0]) for one in own]
 
@@ -156,7 +155,8 @@ def _find(run: str, runs: Path) -> Path:
 
 
 def _is_best(metric: str) -> bool:
-    return any(word in metric for word in BEST)
+    """Return whether a metric's label names repair or vote behind the predictions: `ex, after fine-tuning, repair`."""
+    return metric.count(", ") > 1
 
 
 def _verdicts(folder: Path) -> list[Verdict]:

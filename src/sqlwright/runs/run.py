@@ -65,11 +65,13 @@ class Run:
             return None
         found = shipped_adapter(self.model_hash) if wanted == "shipped" else read_adapter(self.resolve(wanted))
         if found is None:
-            raise ModelError(f"model.adapter: expected a base that SQLWright ships an adapter for, found {self.base}.")
+            raise ModelError(
+                f"model.adapter: expected a base that SQLWright ships an adapter for, found {self.recipe.model.base}."
+            )
         if found.base_hash != self.model_hash:
             raise ModelError(
                 f"model.adapter: {found.folder} was trained on {found.base} (SHA-256 {found.base_hash[:12]}…), the "
-                f"recipe's base {self.base} has {self.model_hash[:12]}…. Set model.base to the adapter's own."
+                f"recipe's base {self.recipe.model.base} has {self.model_hash[:12]}…. Set model.base to its own."
             )
         lines = found.differences(self.recipe.prompt.model_dump())
         if lines:
@@ -82,11 +84,6 @@ class Run:
     def adapter_inputs(self) -> dict[str, str]:
         """The hash of the adapter that the recipe starts from, as an input of the stages that use it."""
         return {"model.adapter": hash_path(self.adapter.folder)} if self.adapter else {}
-
-    @property
-    def base(self) -> str:
-        """The base model as the recipe names it."""
-        return self.recipe.model.base
 
     @cached_property
     def format(self) -> PromptFormat:

@@ -16,7 +16,7 @@ from sqlglot import exp
 from sqlwright.databases import Schema, Table
 from sqlwright.sql.names import quoted
 
-LIKE = 0.72
+_LIKE = 0.72
 """How alike a name must be to stand for one that doesn't exist."""
 _LONGEST_PATH = 3
 
@@ -80,7 +80,7 @@ def identifier(name: str) -> exp.Identifier:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the name that is most like `name`, None where none is."""
     plain = name.replace("_", "").replace(" ", "").lower()
-    best, chosen = LIKE, None
+    best, chosen = _LIKE, None
     for one in known:
         other = one.replace("_", "").replace(" ", "").lower()
         alike = difflib.SequenceMatcher(None, plain, other).ratio()
