@@ -254,17 +254,17 @@ def test_one_stage_only(recipe_path: Path, tiny_model: Path, tmp_path: Path) -> 
 
 def test_vote_and_repair_are_scored_beside_the_greedy_answers(recipe_path: Path, runs: Path) -> None:
     before = (runs / "small" / "completions.jsonl").read_bytes()
-    recorder = run(recipe_path, runs, "predict.samples=3", only="evaluate")
+    recorder = run(recipe_path, runs, "predict.samples=4", only="evaluate")
     assert recorder.redone() == ["predict.best", "evaluate"]
     folder = RunFolder(runs / "small")
     assert folder.completions.read_bytes() == before
     greedy = {one.id: one for one in read_records(folder.completions, Completion)}
     for one in read_records(folder.best, Completion):
-        assert greedy[one.id].sql in one.candidates and one.sql == one.candidates[0] and len(one.candidates) <= 3
+        assert greedy[one.id].sql in one.candidates and one.sql == one.candidates[0] and len(one.candidates) <= 4
         greedy.pop(one.id)
     assert not greedy
     report = json.loads(folder.report.read_text(encoding="utf-8"))
-    assert list(report["scores"]) == ["before fine-tuning", "after fine-tuning", "after fine-tuning, vote among 3"]
+    assert list(report["scores"]) == ["before fine-tuning", "after fine-tuning", "after fine-tuning, vote among 4"]
     assert any("temperature 0.8" in note for note in report["notes"])
     assert run(recipe_path, runs, "predict.repair=true", only="evaluate").redone() == ["predict.best", "evaluate"]
     report = json.loads(folder.report.read_text(encoding="utf-8"))

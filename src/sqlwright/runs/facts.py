@@ -25,7 +25,7 @@ def run_facts(run: Run) -> Iterator[tuple[str, str, str]]:
         yield "Training", name, " → ".join(map(str, value)) if isinstance(value, list) else str(value)
     yield "Training", "learning rate", f"{recipe.train.learning_rate:g}"
     yield "Training", "seed", str(recipe.seed)
-    for stage, when in (("predict.base", "before"), ("predict", "after"), ("predict.best", "by vote")):
+    for stage, when in (("predict.base", "before"), ("predict", "after"), ("predict.best", "best")):
         for name, value in facts(stage).items():
             yield "Prediction", f"{name}, {when}", str(value)
     yield "Machine", "processor", f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}"

@@ -69,7 +69,7 @@ def decode(
         run.model_path,
         gguf,
         context=recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens,
-        parallel=recipe.predict.parallel,
+        parallel=max(samples, _parallel(run, kind)),
         device=recipe.model.device,
         dtype=recipe.model.dtype,
         threads=recipe.model.threads,
