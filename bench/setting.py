@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlwright.datasets import Dataset, package_path, read_spider
 from sqlwright.errors import SQLWrightError
+from sqlwright.models import threads
 from sqlwright.models.tokenizer import chat_template, load_tokenizer
 from sqlwright.models.verify import find_model
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, build_prompts
@@ -45,7 +46,7 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "PYTHONWARNINGS": "ignore",
-    "OMP_WAIT_POLICY": "passive",
+    **threads.ENVIRONMENT,
 }
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from servers import Server, mariadb_server, postgres_server
 
-# Threads that spin while they wait make everything here ten times slower; OpenMP reads this when torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+from sqlwright.models.threads import let_threads_wait
+
+let_threads_wait()
 
 # Tests that run side by side share the cores out, so that what they measure and start doesn't crowd the others.
 _cores = sorted(os.sched_getaffinity(0))

@@ -11,7 +11,6 @@ with the adapter by repair and vote, where the recipe asks for them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.errors import RecipeError
+from sqlwright.models.threads import let_threads_wait
 from sqlwright.recipe import Recipe, to_toml
 from sqlwright.runs.folder import RunFolder, write_text
 from sqlwright.runs.outcome import Outcome
@@ -99,8 +99,7 @@ def run(
         RunLockedError: another process works on this run.
         SQLWrightError: whatever a stage finds wrong; what is done stays done.
     """
-    # Spinning threads cost ten times the speed on a small machine; OpenMP reads this when it is first loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_threads_wait()
     reporter = reporter or Silent()
     folder = RunFolder(runs / recipe.name)
     last = len(STAGES)

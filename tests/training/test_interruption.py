@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -22,7 +21,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seed = str(random.SystemRandom().randrange(10**6))
     done = subprocess.run(
         [sys.executable, str(Path(__file__).parent / "nursery.py"), str(folder), seed],
-        env=os.environ | {"OMP_WAIT_POLICY": "passive"},
         capture_output=True,
         text=True,
         timeout=240,

@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import read_header
+from sqlwright.models.threads import let_threads_wait
 from sqlwright.prompts import pieces
 
 # An answer ends with the statement, or where a code fence closes behind it.
@@ -230,8 +231,7 @@ class GgufEngine:
         return tokens
 
     def _start(self, context: int, threads: int) -> Any:
-        # Threads that spin while they wait cost ten times the speed on a small machine; read once, at import.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        let_threads_wait()
         try:
             import xllamacpp
         except ImportError:
