@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from servers import Server, mariadb_server, postgres_server
+from short_model import first_blocks
 
 from sqlwright.models.threads import let_threads_wait
 
@@ -94,6 +95,12 @@ def tiny_model() -> Path:
         return pull("smollm2-135m-instruct")
     except ModelError as error:
         pytest.skip(f"needs the tiny model: {error}")
+
+
+@pytest.fixture(scope="session")
+def short_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tiny model cut to its first 6 of 30 blocks."""
+    return first_blocks(tiny_model, tmp_path_factory.mktemp("short") / "short.gguf", 6)
 
 
 @pytest.fixture(scope="session")

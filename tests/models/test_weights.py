@@ -17,13 +17,13 @@ from sqlwright.errors import ModelError  # noqa: E402
 from sqlwright.models.weights import _five_bits, load_model, model_name, permute_rotary, unpermute_rotary  # noqa: E402
 
 
-def test_weights_and_answers_are_those_of_transformers_loader(tiny_model: Path) -> None:
+def test_weights_and_answers_are_those_of_transformers_loader(short_model: Path) -> None:
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    ours = load_model(tiny_model, torch.float32)
+    ours = load_model(short_model, torch.float32)
     theirs: Any = AutoModelForCausalLM.from_pretrained(
-        str(tiny_model.parent),
-        gguf_file=tiny_model.name,
+        str(short_model.parent),
+        gguf_file=short_model.name,
         dtype=torch.float32,
         quantization_config=GgufConfig(dequantize=True),
     ).eval()

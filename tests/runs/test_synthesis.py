@@ -19,7 +19,6 @@ from sqlwright.runs.reporter import Silent
 from sqlwright.runs.synthesis import synthesise_file
 
 CHINOOK = package_path("chinook/chinook.sqlite")
-TINY = "smollm2-135m-instruct"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -108,10 +107,10 @@ class StopsAfter(Silent):
             raise KeyboardInterrupt
 
 
-def test_with_a_model_it_continues_to_the_result_of_an_undisturbed_run(small: Path, tiny_model: Path) -> None:
+def test_with_a_model_it_continues_to_the_result_of_an_undisturbed_run(small: Path, short_model: Path) -> None:
     pytest.importorskip("xllamacpp")
     make: Callable[..., Any] = lambda out, reporter=None: synthesise_file(  # noqa: E731
-        small, small.with_name(out), questions=1, model=TINY, reporter=reporter
+        small, small.with_name(out), questions=1, model=str(short_model), reporter=reporter
     )
     whole = make("whole.jsonl")
     assert whole.counts["tried by the model"] == len(lines(small.with_name("whole.jsonl.journal"))) - 1 > 4
@@ -131,4 +130,4 @@ def test_with_a_model_it_continues_to_the_result_of_an_undisturbed_run(small: Pa
     assert continued.seconds > took[0] > 0, "what the interrupted call took is counted"
     assert small.with_name("parts.jsonl").read_bytes() == small.with_name("whole.jsonl").read_bytes()
     with pytest.raises(DataError, match="Choose another --out"):
-        synthesise_file(small, small.with_name("parts.jsonl"), questions=1, seed=9, model=TINY)
+        synthesise_file(small, small.with_name("parts.jsonl"), questions=1, seed=9, model=str(short_model))
