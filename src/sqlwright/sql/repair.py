@@ -2,9 +2,9 @@
 
 Most queries of a small model that don't run name a column that its FROM doesn't have, and nearly always the column
 exists: in another table of the FROM, in a table that is one join away, or in the only table that the query should have
-been about. Each of these is a repair; so are the nearest name for one that exists nowhere, the nearest table, and a
-table for a column that several have. What is returned is a proposal for a query that can't be run as it is: it is for
-the caller to run it.
+been about. Each of these is a repair; so are the nearest name for one that exists nowhere, the nearest table, a table
+for a column that several have, and quotes for names that need them. What is returned is a proposal for a query that
+can't be run as it is: it is for the caller to run it.
 
 Not covered: SQL that doesn't parse, wrong values (see `decoding.repair`), queries that run and mean something else.
 """
@@ -20,6 +20,7 @@ from sqlglot.errors import SqlglotError
 from sqlwright.databases import Schema
 from sqlwright.sql.links import Known, Link, identifier, nearest
 from sqlwright.sql.parse import parse_query
+from sqlwright.sql.quoting import with_quotes
 from sqlwright.sql.scopes import Scope, selects_around
 
 Way = Literal["join", "replace"]
@@ -36,10 +37,13 @@ def repair(sql: str, schema: Schema, question: str = "") -> list[str]:
     known = Known(schema, question)
     ways: tuple[Way, ...] = ("join", "replace")
     found: list[tuple[bool, str]] = []
+    given, sql = sql, with_quotes(sql, schema)
+    if sql != given:
+        found.append((False, sql))
     for way in ways:
         tree = parse_query(sql)
         if tree is None:
-            return []
+            break
         mender = _Mender(known, way)
         try:
             if mender.mend(tree):
