@@ -46,7 +46,8 @@ def synthesize(
         out: The JSON-lines file to write; NAME.synthetic.jsonl in this folder if left out.
         no_model: Words by rules alone, without round trips: takes seconds and needs no model.
         model: A model of `sqlwright models list`, or the path of a GGUF file.
-        adapter: A run folder or a GGUF adapter that fine-tunes the model; none if left out.
+        adapter: The folder of a run or adapter that fine-tunes the model that answers, or `none`; the one that
+            SQLWright ships if left out.
     """
     from sqlwright.runs.synthesis import synthesise_file
 

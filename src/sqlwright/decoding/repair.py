@@ -19,6 +19,7 @@ from pathlib import Path
 from sqlwright.databases import Executor, Limits, Outcome, Schema, Table, describe, engine_of, quoted_name
 from sqlwright.sql.absent import absent
 from sqlwright.sql.names import literal
+from sqlwright.sql.periods import whole_periods
 from sqlwright.sql.placed import Compared, compared_texts, with_text
 from sqlwright.sql.repair import repair
 
@@ -55,7 +56,7 @@ class Repairer:
         if found[1].ok and not telling(found[1]):
             found = self._placed(*found, place, database)
         if found[1].ok and not telling(found[1]):
-            found = self._turned(*found, place, database)
+            found = self._turned(*found, place, database, question)
         self.repaired += found[0] != sql
         return found
 
@@ -86,10 +87,12 @@ class Repairer:
         found = self._executor.run(place, text)
         return (text, found) if found.ok and telling(found) else (sql, outcome)
 
-    def _turned(self, sql: str, outcome: Outcome, place: Path | str, database: str) -> tuple[str, Outcome]:
-        """Return a query for what isn't there in a form that finds it, if there is one."""
-        for text in absent(sql, self._schema(database)):
-            found = self._executor.run(place, text)
+    def _turned(
+        self, sql: str, outcome: Outcome, place: Path | str, database: str, question: str
+    ) -> tuple[str, Outcome]:
+        """Return a query for a year or for what isn't there in a form that finds it, if there is one."""
+        for text in (whole_periods(sql, question), *absent(sql, self._schema(database))):
+            found = self._executor.run(place, text) if text != sql else outcome
             if found.ok and telling(found):
                 return text, found
         return sql, outcome

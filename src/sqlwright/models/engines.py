@@ -60,11 +60,14 @@ class Engine(Protocol):
         ...
 
 
-def choose_engine(wanted: str, model: Path) -> str:
-    """Return `torch` or `gguf`: what is wanted, or for `auto` torch where its weights fit into half of the memory."""
+def choose_engine(wanted: str, model: Path, models: int = 1) -> str:
+    """Return `torch` or `gguf`: what is wanted, or for `auto` torch where its weights fit into half of the memory.
+
+    `models` is how many of them are loaded at once.
+    """
     if wanted != "auto":
         return wanted
-    weights = 4 * sum(math.prod(place.shape) for place in read_header(model).tensors.values())
+    weights = 4 * models * sum(math.prod(place.shape) for place in read_header(model).tensors.values())
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     installed = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "peft"))
     return "torch" if installed and weights <= memory / 2 else "gguf"

@@ -44,12 +44,22 @@ class Tried:
 
 
 class RoundTrip:
-    """A loaded model at work on the pairs of one database."""
+    """Loaded models at work on the pairs of one database: one that rewords, and one that answers, in its own format.
+
+    They may be the same engine. A model that was trained to write SQL alone is no good at the first.
+    """
 
     def __init__(
-        self, engine: Engine, fmt: PromptFormat, database: Path, executor: Executor, shots: Sequence[Shot] = ()
+        self,
+        writer: Engine,
+        reader: Engine,
+        fmt: PromptFormat,
+        database: Path,
+        executor: Executor,
+        shots: Sequence[Shot] = (),
     ) -> None:
-        self._engine, self._format, self._database, self._executor = engine, fmt, database, executor
+        self._writer, self._reader = writer, reader
+        self._format, self._database, self._executor = fmt, database, executor
         self._shots = shots
         shown = package_path("synthesis/rewordings.tsv").read_text(encoding="utf-8").splitlines()
         # As turns of a conversation: small models repeat examples that stand in one message.
@@ -73,11 +83,11 @@ class RoundTrip:
     def _reworded(self, pairs: Sequence[Pair], progress: Callable[[int], None]) -> list[str]:
         """Return the model's wording of each pair, empty where it can't be a question for the same SQL."""
         found = []
-        size = self._engine.parallel
+        size = self._writer.parallel
         for start in range(0, len(pairs), size):
             group = pairs[start : start + size]
             split = [self._format.chat.split(_INSTRUCTION, "", pair.wordings[0], self._turns) for pair in group]
-            answers = self._engine.answer(split[0][0], [suffix for _, suffix in split], _REWORDED_TOKENS)
+            answers = self._writer.answer(split[0][0], [suffix for _, suffix in split], _REWORDED_TOKENS)
             found += [usable(answer.text, pair) for answer, pair in zip(answers, group, strict=True)]
             progress(start + len(group))
         return found
@@ -89,11 +99,11 @@ class RoundTrip:
         name = self._database.stem
         questions = [Question(key, name, text, (pairs[number].sql,)) for key, (number, text) in asked.items()]
         databases = {name: self._database}
-        prompts = build_prompts(questions, databases, self._format, self._engine.count_tokens, shots=self._shots)
-        groups = prompt_groups(prompts, self._engine.parallel)
+        prompts = build_prompts(questions, databases, self._format, self._reader.count_tokens, shots=self._shots)
+        groups = prompt_groups(prompts, self._reader.parallel)
         written = {
             one.id: one.sql
-            for group in predict(self._engine, [[group] for group in groups], MAX_TOKENS, progress)
+            for group in predict(self._reader, [[group] for group in groups], MAX_TOKENS, progress)
             for one in group
         }
         outcomes = self._executor.map([(self._database, written[q.id]) for q in questions])

@@ -24,6 +24,7 @@ from sqlwright.datasets.synthesis.profile import read_profile
 from sqlwright.datasets.synthesis.sample import LIMITS, TRIES, Pair, Sampler, question, sample_pairs
 from sqlwright.datasets.synthesis.unanswerable import unanswerable_questions
 from sqlwright.errors import DatabaseError, DataError
+from sqlwright.models.adapter import shipped_adapter
 from sqlwright.models.choose import Chosen, choose_model
 from sqlwright.models.engines import Engine, choose_engine, open_engine
 from sqlwright.models.tokenizer import chat_template
@@ -133,8 +134,10 @@ def synthesise_file(
         raise DatabaseError(f"{database}: expected the path of a SQLite file, found no such file.")
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise DataError(f"{out}: expected a file in a folder that exists, found none there.")
-    # The base model without an adapter is the default: one trained on other pairs would judge by what it knows.
     chosen = choose_model(model, adapter or "none", Path("runs")) if use_model else None
+    if chosen and not adapter:
+        # Not the newest of the user's own: one trained on other pairs of this database would judge by what it knows.
+        chosen = replace(chosen, adapter=shipped_adapter(model_hash(chosen.path)))
     settings = Settings(database, questions, seed, chosen)
     before = 0.0
     if chosen is None:
@@ -226,11 +229,14 @@ class _State:
 
 
 class _Model:
-    """The model, loaded when it is first needed: a run that only replays its journal needs none."""
+    """The model, loaded when it is first needed: a run that only replays its journal needs none.
+
+    With an adapter, the model that answers is fine-tuned by it, and the model that rewords isn't.
+    """
 
     def __init__(self, chosen: Chosen, database: Path, executor: Executor) -> None:
         self._chosen, self._database, self._executor = chosen, database, executor
-        self._engine: Engine | None = None
+        self._engines: list[Engine] = []
 
     def __enter__(self) -> Self:
         return self
@@ -238,19 +244,22 @@ class _Model:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._engine is not None:
-            self._engine.close()
+        for engine in self._engines:
+            engine.close()
 
     def tried(self, batch: Sequence[Pair], state: _State, reporter: Reporter) -> list[Tried]:
         """Return what came of a batch."""
         path, adapter = self._chosen.path, self._chosen.adapter
         fmt = adapter.prompt_format(path) if adapter else PromptFormat(STYLES["compact"], 2, 2048, chat_template(path))
-        if self._engine is None:
-            reporter.say(f"Loading {path.name}" + (f" with the adapter of {adapter.folder}" if adapter else ""))
+        if not self._engines:
+            reporter.say(f"Loading {path.name}" + (f" and the adapter of {adapter.folder}" if adapter else ""))
             context = fmt.max_schema_tokens + fmt.own_tokens + MAX_TOKENS
-            gguf = adapter.gguf if adapter else None
-            self._engine = open_engine(choose_engine("auto", path), path, gguf, context=context)
-        trip = RoundTrip(self._engine, fmt, self._database, self._executor, adapter.shots() if adapter else ())
+            kind = choose_engine("auto", path, models=2 if adapter else 1)
+            self._engines.append(open_engine(kind, path, context=context))
+            if adapter:
+                self._engines.append(open_engine(kind, path, adapter.gguf, context=context))
+        shots = adapter.shots() if adapter else ()
+        trip = RoundTrip(self._engines[0], self._engines[-1], fmt, self._database, self._executor, shots)
         accepted = len(state.accepted)
 
         def progress(answers: int) -> None:

@@ -18,6 +18,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlwright.databases import Schema
+from sqlwright.sql.foreign import in_sqlite
 from sqlwright.sql.links import Known, Link, identifier, nearest
 from sqlwright.sql.parse import parse_query
 from sqlwright.sql.quoting import with_quotes
@@ -37,7 +38,7 @@ def repair(sql: str, schema: Schema, question: str = "") -> list[str]:
     known = Known(schema, question)
     ways: tuple[Way, ...] = ("join", "replace")
     found: list[tuple[bool, str]] = []
-    given, sql = sql, with_quotes(sql, schema)
+    given, sql = sql, in_sqlite(with_quotes(sql, schema))
     if sql != given:
         found.append((False, sql))
     for way in ways:
@@ -110,12 +111,42 @@ class _Mender:
             if len(owners) > 1:
                 self._qualify(scope, column, next((one for one in owners if one != _other_side(column)), owners[0]))
         wrong = [column for column in own if self._is_wrong(column, scope, outer)]
+        if wrong and self._drop_needless(scope, own, wrong):
+            own = scope.columns()
+            wrong = [column for column in own if self._is_wrong(column, scope, outer)]
         if wrong and not (self.way == "replace" and self._replace_table(scope, own, outer)):
             self._mend_conditions(scope, wrong)
             for column in wrong:
                 if column.find_ancestor(exp.Select) is scope.select:
                     self._mend_column(column, scope)
         self._mend_order(scope.select)
+
+    def _drop_needless(self, scope: Scope, own: Sequence[exp.Column], wrong: Sequence[exp.Column]) -> bool:
+        """Drop joins of tables that the question doesn't name and that have none of what is taken from them.
+
+        All of it has to be in another table of the FROM. Return whether there was such a join.
+        """
+        joins = list(scope.select.args.get("joins") or ())
+        dropped = False
+        for join in joins:
+            name = join.this.alias_or_name.lower()
+            table = scope.tables.get(name)
+            condition = join.args.get("on")
+            if not table or condition is None or self.known.asked(table):
+                continue
+            inside = {id(column) for column in condition.find_all(exp.Column)}
+            taken = [column for column in own if column.table.lower() == name and id(column) not in inside]
+            others = [
+                [one for one in scope.having(column.name.lower()) if one not in (name, _other_side(column))]
+                for column in taken
+            ]
+            if not taken or not all(others) or not all(any(column is one for one in wrong) for column in taken):
+                continue
+            for column, owners in zip(taken, others, strict=True):
+                scope.qualify(column, owners[0])
+            scope.drop(name)
+            dropped = self.changed = True
+        return dropped
 
     def _mend_order(self, select: exp.Select) -> None:
         """Group by what is shown where rows are ordered by an aggregate of groups that nobody made."""

@@ -70,6 +70,12 @@ class Scope:
             self.tables[alias.lower() or link.other] = link.other
             self.spelt[alias.lower() or link.other] = alias or table.name
 
+    def drop(self, name: str) -> None:
+        """Take the joined table that goes by `name` out of the FROM."""
+        joins = self.select.args.get("joins") or ()
+        self.select.set("joins", [join for join in joins if join.this.alias_or_name.lower() != name])
+        del self.tables[name], self.spelt[name]
+
     def qualify(self, column: exp.Column, name: str) -> None:
         """Name the table of a column by the name that it goes by here."""
         column.set("table", identifier(self.spelt[name]))
