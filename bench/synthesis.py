@@ -90,7 +90,6 @@ def make(name: str, options: argparse.Namespace) -> Made:
         questions=options.questions,
         seed=options.seed,
         use_model=not options.no_model,
-        adapter="none",
         reporter=reporter,
     )
     return Made(name, found, found.seconds)

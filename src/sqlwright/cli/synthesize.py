@@ -46,8 +46,7 @@ def synthesize(
         out: The JSON-lines file to write; NAME.synthetic.jsonl in this folder if left out.
         no_model: Words by rules alone, without round trips: takes seconds and needs no model.
         model: A model of `sqlwright models list`, or the path of a GGUF file.
-        adapter: The folder of a run or adapter that fine-tunes the model that answers, or `none`; the one that
-            SQLWright ships if left out.
+        adapter: The folder of a run or adapter that fine-tunes the model that answers; none if left out.
     """
     from sqlwright.runs.synthesis import synthesise_file
 
