@@ -8,13 +8,16 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("xllamacpp")
 
 from sqlwright.errors import ModelError
+from sqlwright.models import prompt_cache
 from sqlwright.models.gguf import STOP, GgufEngine
+from sqlwright.models.prompt_cache import PromptCache
 
 PREFIX = "<|im_start|>user\nCREATE TABLE singer (id INTEGER, name TEXT, country TEXT, age INTEGER);\n\n"
 OTHER = "<|im_start|>user\nCREATE TABLE city (id INTEGER, name TEXT, area REAL);\n\n"
@@ -229,3 +232,47 @@ def test_several_answers_to_a_suffix(engine: GgufEngine) -> None:
     assert engine.sample_wave(wave[1:], 12, 4, 1.5, seed=5)[0][0][1].text == found[1][0][1].text
     with pytest.raises(ValueError, match="at most 4 drawn answers at once, found 5"):
         engine.sample_wave(wave, 12, 6, 1.0)
+
+
+def test_a_prefix_is_kept_for_later_processes(tiny_model: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "prompts"
+    with GgufEngine(tiny_model, context=256, cache=cache) as engine:
+        first = engine.answer(PREFIX, SUFFIXES[:1], 12)
+    (state,) = cache.iterdir()
+    assert cache.stat().st_mode & 0o077 == 0
+    whole = state.read_bytes()
+    with GgufEngine(tiny_model, context=256, cache=cache) as engine:
+        sent = _paths_sent(engine)
+        assert engine.answer(PREFIX, SUFFIXES[:1], 12)[0].tokens == first[0].tokens
+        assert sent.count("/completion") == 1, "only the question is read"
+        engine.answer(OTHER, SUFFIXES[:1], 1)
+    assert len(list(cache.iterdir())) == 2
+    state.write_bytes(whole[:1000])
+    with GgufEngine(tiny_model, context=256, cache=cache) as engine:
+        assert engine.answer(PREFIX, SUFFIXES[:1], 12)[0].tokens == first[0].tokens
+    assert state.read_bytes() == whole, "a damaged state is made again"
+
+
+def _paths_sent(engine: GgufEngine) -> list[str]:
+    sent: list[str] = []
+    post = engine._post
+
+    def counting(path: str, body: dict[str, Any]) -> Any:
+        sent.append(path)
+        return post(path, body)
+
+    engine._post = counting  # type: ignore[method-assign]
+    return sent
+
+
+def test_the_oldest_states_make_room(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt_cache, "MOST_BYTES", 2 * (32 + 10))
+    cache = PromptCache(tmp_path / "prompts", tiny_model, None)
+    source = tmp_path / "state"
+    source.write_bytes(b"0123456789")
+    for number in range(3):
+        cache.keep([number], source)
+        os.utime(cache.path([number]), (number, number))
+    assert [cache.path([number]).is_file() for number in range(3)] == [False, True, True]
+    assert cache.fetch([1], tmp_path / "fetched")
+    assert not cache.fetch([0], tmp_path / "fetched")

@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import read_header
+from sqlwright.models.prompt_cache import PromptCache
 from sqlwright.models.threads import let_threads_wait
 from sqlwright.prompts import pieces
 
@@ -56,15 +57,24 @@ class Answer:
 class GgufEngine:
     """A loaded GGUF model, with an adapter or without; a context manager.
 
-    `context` is the longest prompt and answer in tokens, `parallel` how many are decoded side by side. Raises
-    `ModelError` where the file or the engine is missing, the adapter doesn't fit, or memory doesn't suffice.
+    `context` is the longest prompt and answer in tokens, `parallel` how many are decoded side by side; prefixes that
+    were read are kept in the folder `cache` for later processes (see `models.prompt_cache`). Raises `ModelError` where
+    the file or the engine is missing, the adapter doesn't fit, or memory doesn't suffice.
     """
 
     def __init__(
-        self, model: Path, adapter: Path | None = None, *, context: int = 2048, parallel: int = 1, threads: int = 0
+        self,
+        model: Path,
+        adapter: Path | None = None,
+        *,
+        context: int = 2048,
+        parallel: int = 1,
+        threads: int = 0,
+        cache: Path | None = None,
     ) -> None:
         self.model, self.adapter, self.parallel = model, adapter, parallel
         self._check_adapter()
+        self._cache = PromptCache(cache, model, adapter) if cache else None
         self._folder = Path(tempfile.mkdtemp(prefix="sqlwright-slots-"))
         self._prefix: str | None = None
         self._prefix_tokens: list[int] = []
@@ -217,10 +227,15 @@ class GgufEngine:
             return
         self._prefix = None
         self._prefix_tokens = self._tokens(prefix)
+        if self._cache and self._cache.fetch(self._prefix_tokens, self._folder / "prefix"):
+            self._prefix = prefix
+            return
         # One token is decoded behind it: llama.cpp always does. It is not in the prompt and so never reused.
         request = {"prompt": self._prefix_tokens, "n_predict": 1, "temperature": 0, "id_slot": 0, "cache_prompt": False}
         self._post("/completion", request)
         self._post("/slots/0?action=save", {"filename": "prefix"})
+        if self._cache:
+            self._cache.keep(self._prefix_tokens, self._folder / "prefix")
         self._prefix = prefix
 
     def _tokens(self, text: str) -> list[int]:

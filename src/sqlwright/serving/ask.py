@@ -78,7 +78,13 @@ def ask(
     shots = found.shots() if found else []
     context = fmt.max_schema_tokens + fmt.own_tokens + 512
     with (
-        GgufEngine(path, found.gguf if found else None, context=context, parallel=max(1, samples - 1)) as engine,
+        GgufEngine(
+            path,
+            found.gguf if found else None,
+            context=context,
+            parallel=max(1, samples - 1),
+            cache=cache_folder() / "prompts",
+        ) as engine,
         Executor(workers=1, limits=Limits(rows=SHOWN_ROWS)) as executor,
     ):
         started = time.perf_counter()
@@ -89,17 +95,16 @@ def ask(
         answers = engine.answer(prompt.prefix, [prompt.suffix], MAX_TOKENS)
         sql = extract_sql(answers[0].text)
         outcome = executor.run(database, sql)
-        if not outcome.ok:
-            repairer = Repairer({schema.name: database}, executor)
-            why, written = outcome.message, sql
-            sql, outcome = repairer.mended(sql, outcome, schema.name, question)
-            if outcome.ok:
-                say(f"The model's SQL can't be run ({why}) and was put right by the schema. It was: {written}")
-            elif samples > 1:
-                say(f"The likeliest SQL can't be run ({why}); trying {samples - 1} others.")
-                answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
-                sql = vote(prompt, answers, database, executor, repairer, question).winner.sql
-                outcome = executor.run(database, sql)
+        repairer = Repairer({schema.name: database}, executor)
+        why, written = (f"can't be run ({outcome.message})" if not outcome.ok else "finds nothing"), sql
+        sql, outcome = repairer.mended(sql, outcome, schema.name, question)
+        if sql != written:
+            say(f"The model's SQL {why} and was put right by what the database has. It was: {written}")
+        if not outcome.ok and samples > 1:
+            say(f"The likeliest SQL {why}; trying {samples - 1} others.")
+            answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
+            sql = vote(prompt, answers, database, executor, repairer, question).winner.sql
+            outcome = executor.run(database, sql)
     return Answered(
         question=question,
         sql=sql,
