@@ -14,6 +14,7 @@ from sqlwright.datasets import package_path, read_spider
 from sqlwright.sql.absent import absent
 from sqlwright.sql.parse import parse_query
 from sqlwright.sql.placed import compared_texts, with_text
+from sqlwright.sql.relink import relinked
 from sqlwright.sql.repair import repair
 
 HERE = Path(__file__).parent / "fixtures"
@@ -111,3 +112,25 @@ def test_any_names_get_an_answer(schema: Schema, form: str, words: list[str]) ->
     for one in compared_texts(sql, schema):
         assert with_text(sql, schema, one.number, "country", "country_name", "France") != sql
     assert all(parse_query(text) is not None for text in absent(sql, schema))
+
+
+@pytest.mark.parametrize("line", (HERE / "relink.tsv").read_text(encoding="utf-8").splitlines()[1:])
+def test_tables_are_linked_as_the_schema_does(line: str, schema: Schema, concerts: Path) -> None:
+    sql, question, wanted = [*line.split("\t"), "", ""][:3]
+    found = relinked(sql, schema, question)
+    assert found == (wanted or None)
+    if found:
+        assert relinked(found, schema, question) is None
+        with Executor(workers=1) as executor:
+            assert executor.run(concerts, found).ok
+
+
+def test_of_real_golds_few_are_linked_otherwise(spider_root: Path) -> None:
+    """Of a slice, four: golds that link by the key of a third table, or by another key than the declared one."""
+    dataset = read_spider([spider_root / "train_spider.json"], spider_root / "database", spider_root / "tables.json")
+    with Executor(workers=1) as executor:
+        schemas = {name: describe(path, 0, executor=executor) for name, path in dataset.databases.items()}
+    golds = {(one.database, one.golds[0]): one.text for one in dataset.questions if one.database < "d"}
+    assert len(golds) > 1000
+    changed = {sql for (name, sql), text in golds.items() if relinked(sql, schemas[name], text)}
+    assert len(changed) <= 4, changed

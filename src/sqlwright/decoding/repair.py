@@ -21,6 +21,7 @@ from sqlwright.sql.absent import absent
 from sqlwright.sql.names import literal
 from sqlwright.sql.periods import whole_periods
 from sqlwright.sql.placed import Compared, compared_texts, with_text
+from sqlwright.sql.relink import relinked
 from sqlwright.sql.repair import repair
 
 _LOOK_UP = Limits(seconds=2, rows=2000)
@@ -53,6 +54,8 @@ class Repairer:
         if engine_of(place).name != "sqlite":
             return sql, outcome
         found = self._named(sql, outcome, place, database, question) if outcome.status == "error" else (sql, outcome)
+        if found[1].ok:
+            found = self._relinked(*found, place, database, question)
         if found[1].ok and not telling(found[1]):
             found = self._placed(*found, place, database)
         if found[1].ok and not telling(found[1]):
@@ -73,6 +76,14 @@ class Repairer:
             if found.ok:
                 return text, found
         return sql, outcome
+
+    def _relinked(
+        self, sql: str, outcome: Outcome, place: Path | str, database: str, question: str
+    ) -> tuple[str, Outcome]:
+        """Return the query with its tables linked as the schema does, unless it then finds less."""
+        text = relinked(sql, self._schema(database), question)
+        found = self._executor.run(place, text) if text else outcome
+        return (text, found) if text and found.ok and (telling(found) or not telling(outcome)) else (sql, outcome)
 
     def _placed(self, sql: str, outcome: Outcome, place: Path | str, database: str) -> tuple[str, Outcome]:
         """Return the query with its texts where the database holds them, if it then finds something."""

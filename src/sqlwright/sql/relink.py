@@ -1,0 +1,166 @@
+"""Queries that run and link tables by columns that don't belong together, linked as the schema does.
+
+What a small model writes may run and mean nothing: a join on two columns of which each refers to a third table, an IN
+whose inner column is one of the outer query (SQLite takes it for that without a word), a count of the rows of each
+primary key without a table to count. Columns of the same name are left alone, and so is what the schema has no single
+link for. What is returned is a proposal.
+
+Not covered: joins whose condition is a USING or stands in the WHERE; links of several columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sqlwright.databases import Schema
+from sqlwright.sql.links import Known, Link, identifier
+from sqlwright.sql.parse import parse_query
+from sqlwright.sql.scopes import Scope
+
+
+def relinked(sql: str, schema: Schema, question: str = "") -> str | None:
+    """Return `sql` with its tables linked as in the schema; None where they are, or there is no telling.
+
+    `question` decides which table's rows are counted where the query names none.
+    """
+    tree = parse_query(sql)
+    if tree is None:
+        return None
+    known = Known(schema, question)
+    made = {one.alias.lower() for one in tree.find_all(exp.CTE)}
+    try:
+        changed = False
+        for select in list(tree.find_all(exp.Select)):
+            scope = Scope(select, known, made)
+            if scope.unknown or not scope.tables:
+                continue
+            changed |= _joins(scope) | _inner_columns(scope, made) | _counted(scope)
+        return tree.sql(dialect="sqlite") if changed else None
+    except (SqlglotError, RecursionError):
+        return None
+
+
+def _joins(scope: Scope) -> bool:
+    """Join by the one link of the schema what is joined by other columns; return whether anything was changed."""
+    changed = False
+    for join in list(scope.select.args.get("joins") or ()):
+        condition = join.args.get("on")
+        if not isinstance(condition, exp.EQ):
+            continue
+        sides = [_place(scope, one) for one in (condition.this, condition.expression)]
+        if None in sides or join.side:
+            continue
+        (name, column), (other_name, other_column) = (one for one in sides if one is not None)
+        table, other = scope.tables[name], scope.tables[other_name]
+        links = [link for link in scope.known.links if (link.table, link.other) == (table, other)]
+        if table == other or column == other_column or any(_joins_by(link, column, other_column) for link in links):
+            continue
+        path = links if len(links) == 1 else [] if links else _around(scope.known, table, column, other)
+        if not path:
+            continue
+        joins = list(scope.select.args["joins"])
+        at = next(number for number, one in enumerate(joins) if one is join)
+        scope.select.set("joins", joins[:at])
+        scope.join(path[:-1])
+        scope.select.set("joins", [*scope.select.args.get("joins", ()), *joins[at:]])
+        base = name if len(path) == 1 else list(scope.tables)[-1]
+        condition.set("this", scope.column(base, path[-1].column))
+        condition.set("expression", scope.column(other_name, path[-1].other_column))
+        changed = True
+    return changed
+
+
+def _around(known: Known, table: str, column: str, other: str) -> list[Link]:
+    """Return the way from a table to another by the one table that the column refers to; empty where there is none."""
+    ways = [
+        [first, second]
+        for first in known.links
+        for second in known.links
+        if (first.table, first.column) == (table, column) and (second.table, second.other) == (first.other, other)
+    ]
+    return ways[0] if len(ways) == 1 else []
+
+
+def _joins_by(link: Link, column: str, other_column: str) -> bool:
+    return (link.column, link.other_column) == (column, other_column)
+
+
+def _place(scope: Scope, node: exp.Expr) -> tuple[str, str] | None:
+    """Return the name of a column's table in the FROM and the column's own, None where there is no telling."""
+    if not isinstance(node, exp.Column):
+        return None
+    column = node.name.lower()
+    owners = scope.having(column)
+    if node.table:
+        return (node.table.lower(), column) if node.table.lower() in owners else None
+    return (owners[0], column) if len(owners) == 1 else None
+
+
+def _inner_columns(scope: Scope, made: set[str]) -> bool:
+    """Have queries within an IN select the column that refers to the one before it."""
+    changed = False
+    for test in list(scope.select.find_all(exp.In)):
+        inner = test.args.get("query")
+        inner = inner.this if isinstance(inner, exp.Subquery) else inner
+        outer = _place(scope, test.this)
+        if test.find_ancestor(exp.Select) is not scope.select or outer is None or not isinstance(inner, exp.Select):
+            continue
+        shown = inner.selects[0] if len(inner.selects) == 1 else None
+        within = Scope(inner, scope.known, made)
+        if not isinstance(shown, exp.Column) or within.unknown or not within.tables:
+            continue
+        name = shown.name.lower()
+        table, column = scope.tables[outer[0]], outer[1]
+        own = [one for one in within.having(name) if not shown.table or one == shown.table.lower()]
+        if own and (name == column or any(within.tables[one] == table for one in own)):
+            continue
+        links = [
+            (one, link)
+            for one, inside in within.tables.items()
+            for link in scope.known.links
+            if (link.table, link.other, link.other_column) == (inside, table, column)
+        ]
+        if len(links) != 1 or (own and links[0][1].column == name):
+            continue
+        one, link = links[0]
+        group = inner.args.get("group")
+        for node in (shown, *(each for each in (group.expressions if group else ()) if each == shown)):
+            node.set("this", identifier(scope.known.columns[link.table][link.column]))
+            node.set("table", identifier(within.spelt[one]) if len(within.tables) > 1 else None)
+        changed = True
+    return changed
+
+
+def _counted(scope: Scope) -> bool:
+    """Join the table whose rows are meant where the only table is grouped by its key and rows are counted."""
+    select = scope.select
+    group = select.args.get("group")
+    if len(scope.tables) != 1 or group is None or len(group.expressions) != 1:
+        return False
+    place = _place(scope, group.expressions[0])
+    (table,) = scope.tables.values()
+    keys = [name.lower() for name in scope.known.tables[table].primary_key]
+    counting = [one for one in select.find_all(exp.Count) if one.find_ancestor(exp.Select) is select]
+    if place is None or keys != [place[1]] or not counting:
+        return False
+    children = [
+        link for link in scope.known.links if (link.table, link.column) == (table, keys[0]) and _many(scope, link)
+    ]
+    chosen = _one([link for link in children if scope.known.asked(link.other)]) or _one(children)
+    if chosen is None:
+        return False
+    scope.join([chosen])
+    return True
+
+
+def _many(scope: Scope, link: Link) -> bool:
+    """Return whether many rows of the link's other table may refer to one."""
+    keys = [name.lower() for name in scope.known.tables[link.other].primary_key]
+    return keys != [link.other_column]
+
+
+def _one(links: Sequence[Link]) -> Link | None:
+    return links[0] if len(links) == 1 else None
