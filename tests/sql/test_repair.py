@@ -134,3 +134,25 @@ def test_of_real_golds_few_are_linked_otherwise(spider_root: Path) -> None:
     assert len(golds) > 1000
     changed = {sql for (name, sql), text in golds.items() if relinked(sql, schemas[name], text)}
     assert len(changed) <= 4, changed
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted"),
+    [
+        (
+            "SELECT name FROM singer WHERE id NOT IN (SELECT idol FROM fan WHERE age > 3)",
+            ["SELECT name FROM singer WHERE NOT id IN (SELECT idol FROM fan WHERE age > 3 AND NOT idol IS NULL)"],
+        ),
+        (
+            "SELECT singer_id FROM concert EXCEPT SELECT id FROM singer",
+            ["SELECT id FROM singer EXCEPT SELECT singer_id FROM concert"],
+        ),
+        (
+            "SELECT T1.name FROM singer AS T1 JOIN fan AS T2 ON T1.id = T2.idol WHERE T2.fan_id IS NULL",
+            ["SELECT T1.name FROM singer AS T1 LEFT JOIN fan AS T2 ON T1.id = T2.idol WHERE T2.fan_id IS NULL"],
+        ),
+        ("SELECT name FROM singer WHERE id IN (SELECT idol FROM fan)", []),
+    ],
+)
+def test_queries_for_what_is_not_there(sql: str, wanted: list[str], schema: Schema) -> None:
+    assert absent(sql, schema) == wanted

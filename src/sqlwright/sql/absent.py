@@ -1,6 +1,6 @@
 """Queries for what isn't there that can't find anything, and what they may have meant.
 
-Not covered: NOT IN and NOT EXISTS, which small models write rightly; EXCEPT below the top.
+Not covered: NOT EXISTS, which small models write rightly; EXCEPT below the top.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def absent(sql: str, schema: Schema) -> list[str]:
     """Return what a query that finds nothing may have meant; nothing where it isn't of these forms.
 
     `JOIN … WHERE joined.column IS NULL` becomes a LEFT JOIN: rows that were joined have their keys. `a EXCEPT b`, where
-    `a` holds references to `b`'s key, is turned round: all of `a` is in `b`.
+    `a` holds references to `b`'s key, is turned round: all of `a` is in `b`. `NOT IN (SELECT column …)` leaves out
+    NULLs: next to one, nothing is known not to be in.
     """
     tree = parse_query(sql)
     if tree is None:
@@ -28,7 +29,7 @@ def absent(sql: str, schema: Schema) -> list[str]:
     known = Known(schema, "")
     try:
         turned = _turned(tree, known)
-        return [one for one in (_left_joined(tree, known), turned) if one is not None]
+        return [one for one in (_left_joined(tree, known), turned, _without_nulls(tree)) if one is not None]
     except (SqlglotError, RecursionError):
         return []
 
@@ -44,6 +45,20 @@ def _left_joined(tree: exp.Query, known: Known) -> str | None:
             if plain and join.this.alias_or_name.lower() in missing:
                 join.set("kind", None)
                 join.set("side", "LEFT")
+                changed = True
+    return copy.sql(dialect="sqlite") if changed else None
+
+
+def _without_nulls(tree: exp.Query) -> str | None:
+    copy = tree.copy()
+    changed = False
+    for test in list(copy.find_all(exp.In)):
+        inner = test.args.get("query")
+        inner = inner.this if isinstance(inner, exp.Subquery) else inner
+        if isinstance(test.parent, exp.Not) and isinstance(inner, exp.Select) and not inner.args.get("group"):
+            shown = inner.selects[0]
+            if isinstance(shown, exp.Column):
+                inner.where(exp.Not(this=exp.Is(this=shown.copy(), expression=exp.Null())), copy=False)
                 changed = True
     return copy.sql(dialect="sqlite") if changed else None
 
