@@ -1,13 +1,14 @@
 """Questions from a database alone: how many pass each filter, how long it takes, and what training on them brings.
 
     python bench/synthesis.py --databases DIR [--only sakila northwind chinook] [--questions 300] [--no-model]
-                              [--out FOLDER] [--pages] [--train] [--epochs 2]
+                              [--out FOLDER] [--pages] [--train] [--from shipped|base] [--epochs 2] [--rate 1e-4]
 
 `DIR` holds sakila.sqlite and northwind.sqlite; Chinook is packaged. Each database is done by `synthesize` in this
 process; what was interrupted continues. `--pages` writes docs/synthesis-pairs.md: the table of filters and 30 pairs
-per database, drawn by the seed and unedited. `--train` fine-tunes the default model on Chinook's pairs and scores it,
-before and after, on the 30 questions of chinook.questions.jsonl, written by hand before anything was predicted; pairs
-whose SQL is a hand-written gold but for values are left out of training, and the run would refuse them.
+per database, drawn by the seed and unedited. `--train` fine-tunes the default model on Chinook's pairs, from the
+adapter that ships or from the base, and scores it before and after, as written and repaired, on the 30 questions of
+chinook.questions.jsonl, written by hand before anything was predicted; pairs whose SQL is a hand-written gold but for
+values are left out of training, and the run would refuse them.
 Exits with 1 if a database has fewer pairs than asked for, or took more than 45 minutes, what was interrupted included.
 
 Not covered: other models; unanswerable questions are counted, not trained on.
@@ -59,7 +60,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("synthesis"), help="folder for what is made")
     parser.add_argument("--pages", action="store_true", help="write docs/synthesis-pairs.md")
     parser.add_argument("--train", action="store_true", help="fine-tune on Chinook's pairs and score before and after")
+    parser.add_argument("--from", dest="start", choices=("shipped", "base"), default="shipped")
     parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--rate", type=float, default=1e-4)
     options = parser.parse_args()
     facts = facts_line(machine(("xllamacpp", "torch", "sqlwright")))
     print(facts, flush=True)
@@ -147,18 +150,22 @@ def fine_tune(options: argparse.Namespace) -> None:
     learned = options.out / "chinook.train.jsonl"
     lines = [json.dumps(one | {"database": "chinook"}, ensure_ascii=False) for one in kept]
     learned.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    recipe = options.out / "chinook.toml"
+    recipe = options.out / f"chinook-{options.start}.toml"
+    shipped = options.start == "shipped"
     recipe.write_text(
-        f'name = "chinook-{"rules" if options.no_model else "model"}"\n[data]\nformat = "jsonl"\n'
-        f'train = ["{learned.name}"]\nevaluate = ["{HAND_WRITTEN}"]\ndatabases = "package:chinook"\n'
+        f'name = "{recipe.stem}-{"rules" if options.no_model else "model"}"\n'
+        + ('[model]\nadapter = "shipped"\n[prompt]\nmatched_values = 4\nmax_schema_tokens = 4096\n' if shipped else "")
+        + f'[data]\nformat = "jsonl"\ntrain = ["{learned.name}"]\nevaluate = ["{HAND_WRITTEN}"]\n'
         # One schema: as many questions as fit share it.
-        f"validation_databases = 0\n[train]\nepochs = {options.epochs}\nquestions_per_step = 24\n"
-        "questions_per_sequence = 24\nlayers = 12\n[predict]\nrepair = true\n"
-        '[evaluate]\nmetrics = ["robust"]\n[export]\ncheck_prompts = 0\n',
+        'databases = "package:chinook"\nvalidation_databases = 0\n'
+        f"[train]\nepochs = {options.epochs}\nlearning_rate = {options.rate}\nlayers = 12\n"
+        "questions_per_step = 24\nquestions_per_sequence = 24\n"
+        '[predict]\nrepair = true\n[evaluate]\nmetrics = ["robust"]\n[export]\ncheck_prompts = 0\n',
         encoding="utf-8",
     )
-    outcome = pipeline.run(read_recipe(recipe), recipe, options.out / "runs", TerminalReporter())
-    print(outcome.table())
+    for overrides in ([f"name={recipe.stem}", "train.epochs=0"], []):
+        outcome = pipeline.run(read_recipe(recipe, overrides), recipe, options.out / "runs", TerminalReporter())
+        print(outcome.table(), flush=True)
 
 
 if __name__ == "__main__":
