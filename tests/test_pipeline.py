@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import needs
 
 pytest.importorskip("xllamacpp")
 pytest.importorskip("torch")
-pytest.importorskip("peft")
 
 from sqlwright import pipeline
 from sqlwright.cli.app import run as run_command
@@ -29,6 +29,8 @@ from sqlwright.errors import RecipeError, RunLockedError
 from sqlwright.recipe import read_recipe
 from sqlwright.records import Completion, Verdict, read_records
 from sqlwright.runs.folder import RunFolder
+
+needs("peft")
 
 QUICKSTART = Path(str(resources.files("sqlwright"))) / "data" / "quickstart"
 STAGES = ["prepare", "train", "predict.base", "predict", "evaluate", "export"]

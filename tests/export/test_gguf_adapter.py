@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 pytest.importorskip("torch")
-pytest.importorskip("peft")
 pytest.importorskip("xllamacpp")
 
 from sqlwright.errors import ModelError
@@ -18,6 +18,8 @@ from sqlwright.export.gguf_adapter import write_gguf_adapter
 from sqlwright.models.gguf import GgufEngine
 from sqlwright.models.gguf_file import read_header
 from sqlwright.records import Prompt
+
+needs("peft")
 
 PREFIX = "<|im_start|>user\nCREATE TABLE singer (id INTEGER, name TEXT, country TEXT, age INTEGER);\n\n"
 PROMPTS = [

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 pytest.importorskip("torch")
-pytest.importorskip("peft")
 pytest.importorskip("xllamacpp")
 
 from sqlwright import pipeline
@@ -20,6 +20,8 @@ from sqlwright.runs.folder import RunFolder
 from sqlwright.runs.reporter import Silent
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages import export
+
+needs("peft")
 
 RECIPE = """
 name = "r"

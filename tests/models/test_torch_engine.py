@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import needs
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("peft")
 
 from sqlwright.errors import ModelError  # noqa: E402
 from sqlwright.export.gguf_adapter import write_gguf_adapter  # noqa: E402
@@ -17,6 +17,8 @@ from sqlwright.models.tokenizer import load_tokenizer, token_ids  # noqa: E402
 from sqlwright.models.torch_engine import TorchEngine, _multiply_few_rows_faster  # noqa: E402
 from sqlwright.models.weights import load_model  # noqa: E402
 from sqlwright.training.lora import add_lora, trainable  # noqa: E402
+
+needs("peft")
 
 SCHEMAS = (
     "CREATE TABLE singer (id INTEGER, name TEXT, age INTEGER);\n",

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from needs import needs
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("peft")
 
 from torch.nn.functional import cross_entropy  # noqa: E402
 
@@ -20,6 +20,8 @@ from sqlwright.models.attention import use_shared_prefix_attention  # noqa: E402
 from sqlwright.training.lora import TARGETS, use_fast_lora  # noqa: E402
 from sqlwright.training.loss import pack_loss, score_targets  # noqa: E402
 from sqlwright.training.packing import Encoded, deal_packs, pack  # noqa: E402
+
+needs("peft")
 
 Groups = list[list[Encoded]]
 SHAPES = {

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from needs import needs
+
+needs("peft")
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("peft")
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import needs
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("peft")
 
 from sqlwright.training.lora import TARGETS, add_lora, read_lora, trainable, use_fast_lora  # noqa: E402
+
+needs("peft")
 
 
 def layers(bias: bool, dtype: Any) -> Any:

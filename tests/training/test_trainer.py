@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import needs
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("peft")
 
 from sqlwright.errors import RecipeError  # noqa: E402
 from sqlwright.recipe import TrainSettings  # noqa: E402
 from sqlwright.training.lora import trainable  # noqa: E402
 from sqlwright.training.packing import Encoded  # noqa: E402
 from sqlwright.training.trainer import Plan, make_plan, mean_loss, train  # noqa: E402
+
+needs("peft")
 
 SETTINGS = TrainSettings(
     learning_rate=0.01, rank=4, questions_per_step=4, questions_per_sequence=3, tokens_per_batch=128, checkpoint_every=2
