@@ -45,7 +45,25 @@ class Known:
     def asked(self, table: str) -> bool:
         """Return whether the question names the table."""
         words = _words(self.tables[table].name)
-        return bool(words) and all(any(_same_word(word, asked) for asked in self.words) for word in words)
+        return bool(words) and all(map(self._asked, words))
+
+    def asked_column(self, name: str, tables: Iterable[str]) -> str | None:
+        """Return the column of `tables` that the question names in full and `name` in part, if it is one: no reference.
+
+        Where the contact title is asked for, `title` stands for the column `ContactTitle`.
+        """
+        own = set(_words(name))
+        found = set()
+        for table in tables:
+            referring = {link.column for link in self.links if link.table == table}
+            for key, column in self.columns[table].items():
+                words = set(_words(column))
+                if own < words and key not in referring and all(self._asked(word) for word in words):
+                    found.add(key)
+        return found.pop() if len(found) == 1 else None
+
+    def _asked(self, word: str) -> bool:
+        return any(_same_word(word, asked) for asked in self.words)
 
     def path(self, start: Sequence[str], end: str) -> list[Link]:
         """Return the links from one of the tables `start` to `end`, the shortest way; empty where there is none."""

@@ -242,6 +242,10 @@ class _Mender:
             self._qualify(scope, column, (elsewhere or here)[0])
             return
         near = [table for table in scope.tables.values() if table]
+        asked = None if here else self.known.asked_column(self._spelt(name), near)
+        if asked is not None:
+            self._rename(scope, column, asked)
+            return
         paths = {table: self.known.path(near, table) for table in self.known.owners(name)}
         reached = {table: path for table, path in paths.items() if path}
         if here and not reached:
@@ -267,13 +271,22 @@ class _Mender:
             similar = nearest(name, self._names(scope))
         if similar is None:
             raise _HopelessError
-        owner = scope.having(similar)[0]
-        if alias and similar in self.known.columns[alias]:
-            owner = column.table.lower()
-        column.set("this", identifier(self.known.columns[scope.tables[owner]][similar]))
+        self._rename(scope, column, similar)
+
+    def _rename(self, scope: Scope, column: exp.Column, name: str) -> None:
+        """Put the name of a column of the FROM in the place of a column's, its own table's first."""
+        owners = scope.having(name)
+        own = column.table.lower()
+        owner = own if own in owners else owners[0]
+        column.set("this", identifier(self.known.columns[scope.tables[owner]][name]))
         if column.table or len(scope.tables) > 1:
             self._qualify(scope, column, owner)
         self.changed = True
+
+    def _spelt(self, name: str) -> str:
+        """Return a column's name as a table that has it spells it, words and all."""
+        owners = self.known.owners(name)
+        return self.known.columns[owners[0]][name] if owners else name
 
     def _names(self, scope: Scope) -> set[str]:
         return {name for table in scope.tables.values() if table for name in self.known.columns[table]}
