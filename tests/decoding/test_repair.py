@@ -1,4 +1,4 @@
-"""Answers put right by schema and rows; what runs and finds rows is never touched."""
+"""Answers put right by schema and rows."""
 
 from __future__ import annotations
 
@@ -85,6 +85,42 @@ def test_what_cannot_be_told_stays(sql: str, database: Path, executor: Executor)
     outcome = executor.run(database, sql)
     assert repairer.mended(sql, outcome, "concerts", "") == (sql, outcome)
     assert repairer.repaired == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "question", "rows"),
+    [
+        ("SELECT name FROM member WHERE active = 'yes'", "", [("Ann",)]),
+        ("SELECT name FROM member WHERE active = 'True'", "", [("Ann",)]),
+        ("SELECT name FROM member WHERE paid = TRUE", "", [("Bob",)]),
+        ("SELECT name FROM member WHERE paid = 0", "", [("Ann",)]),
+        ("SELECT name FROM member WHERE grade = 1", "", []),
+        ("SELECT name FROM member WHERE joined = '2014-01-01'", "Who joined in 2014?", [("Ann",)]),
+        ("SELECT YEAR(joined) FROM member WHERE name = 'Bob'", "", [(2015,)]),
+        ("SELECT name FROM member WHERE boss NOT IN (SELECT boss FROM member)", "", []),
+        ("SELECT name FROM member WHERE number NOT IN (SELECT boss FROM member)", "", [("Bob",)]),
+    ],
+)
+def test_flags_periods_and_nulls(
+    sql: str, question: str, rows: list[tuple[object, ...]], tmp_path: Path, executor: Executor
+) -> None:
+    path = tmp_path / "club.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE member (number INT, name TEXT, active INT, paid TEXT, grade TEXT, joined TEXT, boss INT);"
+            "INSERT INTO member VALUES (1, 'Ann', 1, 'N', 'A', '2014-05-06', NULL);"
+            "INSERT INTO member VALUES (2, 'Bob', 0, 'Y', 'B', '2015-01-01', 1);"
+        )
+    repairer = Repairer({"club": path}, executor)
+    assert repairer.mended(sql, executor.run(path, sql), "club", question)[1].rows == rows
+
+
+def test_tables_are_linked_as_the_schema_does(database: Path, executor: Executor) -> None:
+    sql = "SELECT T1.theme, T2.name FROM concert AS T1 JOIN singer AS T2 ON T1.concert_id = T2.id"
+    wrong = executor.run(database, sql)
+    text, outcome = Repairer({"concerts": database}, executor).mended(sql, wrong, "concerts", "")
+    assert text == "SELECT T1.theme, T2.name FROM concert AS T1 JOIN singer AS T2 ON T1.singer_id = T2.id"
+    assert outcome.rows == [("Free", "Ann"), ("Old", "Bob")]
 
 
 def test_a_repaired_answer_has_half_a_vote(database: Path, executor: Executor) -> None:

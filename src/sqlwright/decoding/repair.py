@@ -1,10 +1,11 @@
 """Answers put right by what the database has: names by its schema, texts by its rows.
 
 What can't be run for a wrong name gets repairs in order (see `sql.repair`), and the first that runs is kept. What runs
-and finds nothing is looked at for texts that the column they are compared with doesn't hold: the row's own spelling is
-taken, or the column that does hold the text, in the same table or in one that is linked to it. Queries for what isn't
-there are turned into a form that can find it (see `sql.absent`). Both are kept only if they find something. Answers
-that run and find rows are left alone.
+is linked as the schema's tables are (see `sql.relink`). What finds nothing is looked at for texts that the column they
+are compared with doesn't hold: the row's own spelling is taken, or the column that does hold the text, in the same
+table or in one that is linked to it; flags are written as the column writes them. Queries for a year or for what isn't
+there are turned into a form that can find it (see `sql.periods`, `sql.absent`). These are kept only if they find
+something. Other answers that run and find rows are left alone.
 
 Not covered: other engines than SQLite; queries that find rows and mean something else.
 """
@@ -12,7 +13,6 @@ Not covered: other engines than SQLite; queries that find rows and mean somethin
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,14 +20,15 @@ from sqlwright.databases import Executor, Limits, Outcome, Schema, Table, descri
 from sqlwright.sql.absent import absent
 from sqlwright.sql.names import literal
 from sqlwright.sql.periods import whole_periods
-from sqlwright.sql.placed import Compared, compared_texts, with_text
+from sqlwright.sql.placed import Compared, compared_texts, holds_texts, with_text
 from sqlwright.sql.relink import relinked
 from sqlwright.sql.repair import repair
 
 _LOOK_UP = Limits(seconds=2, rows=2000)
 _SPELT_LIKE = 0.82
 """How alike a value must be to stand for one that the column doesn't hold."""
-_NO_TEXT = re.compile("INT|REAL|FLOA|DOUB|NUM|DEC|DATE|TIME|BOOL|BLOB", re.IGNORECASE)
+_FLAGS = {True: frozenset({"1", "true", "t", "yes", "y"}), False: frozenset({"0", "false", "f", "no", "n"})}
+"""What flags are written as, in lower case."""
 _FARTHEST = 2
 """Joins on the way to a table whose texts are looked at, at most."""
 
@@ -116,9 +117,14 @@ class Repairer:
         own = self._spelling(place, tables[one.table].name, one.column, one.value)
         if own is not None:
             yield one.table, one.column, own
+        if one.value.lower() in _FLAGS[True] | _FLAGS[False]:
+            flag = self._flag(place, tables[one.table].name, one.column, one.value.lower() in _FLAGS[True])
+            if flag is not None:
+                yield one.table, one.column, flag
+            return
         for table in _by_distance(tables[one.table], one.column, schema):
             for column in table.columns:
-                if not _NO_TEXT.search(column.type) and (table.name.lower(), column.name.lower()) != (
+                if holds_texts(column.type) and (table.name.lower(), column.name.lower()) != (
                     one.table,
                     one.column,
                 ):
@@ -139,13 +145,25 @@ class Repairer:
         outcome = self._executor.run(place, sql, limits=_LOOK_UP)
         return str(outcome.rows[0][0]) if outcome.ok and outcome.rows else None
 
+    def _flag(self, place: Path | str, table: str, column: str, wanted: bool) -> str | None:
+        """Return how the column writes true or false; None where it holds anything else, or more than one way."""
+        name = quoted_name(column)
+        sql = f"SELECT DISTINCT {name} FROM {quoted_name(table)} WHERE {name} IS NOT NULL LIMIT 5"
+        outcome = self._executor.run(place, sql, limits=_LOOK_UP)
+        known = {str(row[0]) for row in outcome.rows} if outcome.ok else set()
+        found = {text for text in known if text.lower() in _FLAGS[wanted]}
+        others = {text for text in known if text.lower() in _FLAGS[not wanted]}
+        return found.pop() if len(found) == 1 and known == found | others else None
+
     def _nearest(self, place: Path | str, table: str, column: str, value: str) -> str | None:
-        """Return the value of the column that is most like the text."""
+        """Return the value of the column that is most like the text and has the same digits: dates are no spellings."""
         name = quoted_name(column)
         sql = f"SELECT DISTINCT {name} FROM {quoted_name(table)} WHERE typeof({name}) = 'text'"
         outcome = self._executor.run(place, sql, limits=_LOOK_UP)
         known = [str(row[0]) for row in outcome.rows] if outcome.ok else []
-        lower = {text.lower(): text for text in known}
+        digits = [letter for letter in value if letter.isdigit()]
+        same = (text for text in known if [letter for letter in text if letter.isdigit()] == digits)
+        lower = {text.lower(): text for text in same}
         found = difflib.get_close_matches(value.lower(), lower, n=1, cutoff=_SPELT_LIKE)
         return lower[found[0]] if found else None
 

@@ -1,10 +1,12 @@
 """Texts that a query compares columns with, and the same query with such a text in another column or spelling.
 
-Not covered: LIKE, ranges, numbers, texts compared with expressions.
+TRUE and FALSE count as texts, and 0 and 1 where the column holds texts. Not covered: LIKE, ranges, other numbers, texts
+compared with expressions.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +17,13 @@ from sqlwright.databases import Schema
 from sqlwright.sql.links import Known, Link, identifier
 from sqlwright.sql.parse import parse_query
 from sqlwright.sql.scopes import Scope
+
+_NO_TEXT = re.compile("INT|REAL|FLOA|DOUB|NUM|DEC|DATE|TIME|BOOL|BLOB", re.IGNORECASE)
+
+
+def holds_texts(declared: str) -> bool:
+    """Return whether a column of that declared type may hold texts."""
+    return not _NO_TEXT.search(declared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,7 @@ def _comparisons(tree: exp.Query, known: Known) -> Iterator[tuple[Scope, str, ex
             sides += [(node.this, value) for value in node.expressions] if isinstance(node, exp.In) else []
             for column, value in sides:
                 name = _owner(scope, column)
-                if name and _is_text(scope, value):
+                if name and (_is_text(scope, value) or _is_flag(scope, name, column, value)):
                     yield scope, name, column, value
                     break
 
@@ -113,5 +122,14 @@ def _is_text(scope: Scope, value: exp.Expr) -> bool:
     return bool(value.this.quoted) and not scope.having(value.name.lower())
 
 
+def _is_flag(scope: Scope, name: str, column: exp.Expr, value: exp.Expr) -> bool:
+    """Return whether it is TRUE or FALSE, or their number where the column holds texts."""
+    if isinstance(value, exp.Boolean):
+        return True
+    table = scope.known.tables[scope.tables[name]]
+    holds = next(one.type for one in table.columns if one.name.lower() == column.name.lower())
+    return isinstance(value, exp.Literal) and value.name in ("0", "1") and holds_texts(holds)
+
+
 def _text(value: exp.Expr) -> str:
-    return str(value.name)
+    return str(bool(value.this)).lower() if isinstance(value, exp.Boolean) else str(value.name)

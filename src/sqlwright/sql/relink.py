@@ -2,8 +2,8 @@
 
 What a small model writes may run and mean nothing: a join on two columns of which each refers to a third table, an IN
 whose inner column is one of the outer query (SQLite takes it for that without a word), a count of the rows of each
-primary key without a table to count. Columns of the same name are left alone, and so is what the schema has no single
-link for. What is returned is a proposal.
+primary key without a table to count, a count of the groups within each group. Columns of the same name are left alone,
+and so is what the schema has no single link for. What is returned is a proposal.
 
 Not covered: joins whose condition is a USING or stands in the WHERE; links of several columns.
 """
@@ -37,7 +37,7 @@ def relinked(sql: str, schema: Schema, question: str = "") -> str | None:
             scope = Scope(select, known, made)
             if scope.unknown or not scope.tables:
                 continue
-            changed |= _joins(scope) | _inner_columns(scope, made) | _counted(scope)
+            changed |= _joins(scope) | _inner_columns(scope, made) | _counted(scope) | _count_of_groups(select)
         return tree.sql(dialect="sqlite") if changed else None
     except (SqlglotError, RecursionError):
         return None
@@ -153,6 +153,26 @@ def _counted(scope: Scope) -> bool:
     if chosen is None:
         return False
     scope.join([chosen])
+    return True
+
+
+def _count_of_groups(select: exp.Select) -> bool:
+    """Count the groups where each is asked how many different values it has of what it is made by: one."""
+    group, shown = select.args.get("group"), select.selects
+    count = shown[0].unalias() if len(shown) == 1 else None
+    counted = count.this.expressions if isinstance(count, exp.Count) and isinstance(count.this, exp.Distinct) else []
+    if (
+        group is None
+        or list(group.expressions) != list(counted)
+        or any(select.args.get(one) for one in ("order", "limit"))
+    ):
+        return False
+    inner = select.copy()
+    inner.set("expressions", [one.copy() for one in counted])
+    for part in ("from_", "joins", "where", "group", "having", "distinct"):
+        select.set(part, None)
+    select.set("expressions", [exp.Count(this=exp.Star())])
+    select.set("from_", exp.From(this=exp.Subquery(this=inner)))
     return True
 
 
