@@ -246,7 +246,15 @@ def test_a_prefix_is_kept_for_later_processes(tiny_model: Path, tmp_path: Path) 
         assert engine.answer(PREFIX, SUFFIXES[:1], 12)[0].tokens == first[0].tokens
         assert sent.count("/completion") == 1, "only the question is read"
         engine.answer(OTHER, SUFFIXES[:1], 1)
-    assert len(list(cache.iterdir())) == 2
+    before = set(cache.iterdir())
+    assert len(before) == 2
+    with GgufEngine(tiny_model, context=256, parallel=3, cache=cache) as engine:
+        assert engine.answer(PREFIX, SUFFIXES[:1], 12)[0].tokens == first[0].tokens
+    assert len(list(cache.iterdir())) == 3
+    (other,) = {*cache.iterdir()} - before
+    other.write_bytes(whole)  # whole, but of an engine with other slots
+    with GgufEngine(tiny_model, context=256, parallel=3, cache=cache) as engine:
+        assert engine.answer(PREFIX, SUFFIXES[:1], 12)[0].tokens == first[0].tokens
     state.write_bytes(whole[:1000])
     with GgufEngine(tiny_model, context=256, cache=cache) as engine:
         assert engine.answer(PREFIX, SUFFIXES[:1], 12)[0].tokens == first[0].tokens
@@ -267,7 +275,7 @@ def _paths_sent(engine: GgufEngine) -> list[str]:
 
 def test_the_oldest_states_make_room(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompt_cache, "MOST_BYTES", 2 * (32 + 10))
-    cache = PromptCache(tmp_path / "prompts", tiny_model, None)
+    cache = PromptCache(tmp_path / "prompts", tiny_model, None, "")
     source = tmp_path / "state"
     source.write_bytes(b"0123456789")
     for number in range(3):

@@ -81,7 +81,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(round_trip, "package_path", lambda _: tmp_path / "rewordings.tsv")
     monkeypatch.setattr(round_trip, "_REWORDED_TOKENS", 8)
     monkeypatch.setattr(round_trip, "MAX_TOKENS", 12)
-    monkeypatch.setattr(synthesis, "choose_engine", lambda *_: "gguf")  # it starts faster
+    monkeypatch.setattr(synthesis, "choose_engine", lambda *_, **__: "gguf")  # it starts faster
     monkeypatch.setattr(round_trip, "MAX_TOKENS", 12)
     monkeypatch.setattr(round_trip, "_REWORDED_TOKENS", 12)
     path = tmp_path / "small.sqlite"

@@ -74,7 +74,7 @@ class GgufEngine:
     ) -> None:
         self.model, self.adapter, self.parallel = model, adapter, parallel
         self._check_adapter()
-        self._cache = PromptCache(cache, model, adapter) if cache else None
+        self._cache = PromptCache(cache, model, adapter, f"{context} {parallel}") if cache else None
         self._folder = Path(tempfile.mkdtemp(prefix="sqlwright-slots-"))
         self._prefix: str | None = None
         self._prefix_tokens: list[int] = []
@@ -228,8 +228,12 @@ class GgufEngine:
         self._prefix = None
         self._prefix_tokens = self._tokens(prefix)
         if self._cache and self._cache.fetch(self._prefix_tokens, self._folder / "prefix"):
-            self._prefix = prefix
-            return
+            try:
+                self._post("/slots/0?action=restore", {"filename": "prefix"})
+                self._prefix = prefix
+                return
+            except ModelError:  # of a build that writes it otherwise: it is read and kept anew
+                pass
         # One token is decoded behind it: llama.cpp always does. It is not in the prompt and so never reused.
         request = {"prompt": self._prefix_tokens, "n_predict": 1, "temperature": 0, "id_slot": 0, "cache_prompt": False}
         self._post("/completion", request)

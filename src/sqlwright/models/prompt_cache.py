@@ -23,10 +23,13 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class PromptCache:
-    """The states that a model with its adapter left in a folder. What can't be read or written is done without."""
+    """The states that a model with its adapter left in a folder. What can't be read or written is done without.
 
-    def __init__(self, folder: Path, model: Path, adapter: Path | None) -> None:
-        parts = [model_hash(model), hash_file(adapter) if adapter else "", version("xllamacpp")]
+    `settings` are those of the engine that its states depend on.
+    """
+
+    def __init__(self, folder: Path, model: Path, adapter: Path | None, settings: str) -> None:
+        parts = [model_hash(model), hash_file(adapter) if adapter else "", version("xllamacpp"), settings]
         self._folder, self._engine = folder, " ".join(parts)
 
     def path(self, tokens: Sequence[int]) -> Path:
