@@ -124,7 +124,7 @@ class _Mender:
     def _drop_needless(self, scope: Scope, own: Sequence[exp.Column], wrong: Sequence[exp.Column]) -> bool:
         """Drop joins of tables that the question doesn't name and that have none of what is taken from them.
 
-        All of it has to be in another table of the FROM. Return whether there was such a join.
+        All of it has to be in other tables of the FROM. Return whether there was such a join.
         """
         joins = list(scope.select.args.get("joins") or ())
         dropped = False
@@ -136,17 +136,30 @@ class _Mender:
                 continue
             inside = {id(column) for column in condition.find_all(exp.Column)}
             taken = [column for column in own if column.table.lower() == name and id(column) not in inside]
-            others = [
-                [one for one in scope.having(column.name.lower()) if one not in (name, _other_side(column))]
-                for column in taken
-            ]
-            if not taken or not all(others) or not all(any(column is one for one in wrong) for column in taken):
+            meant = [self._elsewhere(column, name, scope) for column in taken]
+            if not taken or None in meant or not all(any(column is one for one in wrong) for column in taken):
                 continue
-            for column, owners in zip(taken, others, strict=True):
-                scope.qualify(column, owners[0])
+            for column, found in zip(taken, meant, strict=True):
+                owner, spelt = found or ("", "")
+                column.set("this", identifier(self.known.columns[scope.tables[owner]][spelt]))
+                scope.qualify(column, owner)
             scope.drop(name)
             dropped = self.changed = True
         return dropped
+
+    def _elsewhere(self, column: exp.Column, name: str, scope: Scope) -> tuple[str, str] | None:
+        """Return the name of a table of the FROM other than `name`, and its column that is meant; None if there is none.
+
+        That is the column of the same name, one that the question names, or the nearest where no table has the name.
+        """
+        own = column.name.lower()
+        others = {one: table for one, table in scope.tables.items() if table and one not in (name, _other_side(column))}
+        spelt = own if any(own in self.known.columns[table] for table in others.values()) else None
+        spelt = spelt or self.known.asked_column(self._spelt(own), others.values())
+        if spelt is None and not self.known.owners(own):
+            spelt = nearest(own, [one for table in others.values() for one in self.known.columns[table]])
+        owner = next((one for one, table in others.items() if spelt in self.known.columns[table]), None)
+        return (owner, spelt) if owner and spelt else None
 
     def _mend_order(self, select: exp.Select) -> None:
         """Group by what is shown where rows are ordered by an aggregate of groups that nobody made."""
