@@ -148,7 +148,7 @@ class _Mender:
         return dropped
 
     def _elsewhere(self, column: exp.Column, name: str, scope: Scope) -> tuple[str, str] | None:
-        """Return the name of a table of the FROM other than `name`, and its column that is meant; None if there is none.
+        """Return the name of a table of the FROM other than `name`, and its column that is meant; None where none is.
 
         That is the column of the same name, one that the question names, or the nearest where no table has the name.
         """
