@@ -218,7 +218,7 @@ def test_the_second_call_has_nothing_to_do_and_is_quick(recipe_path: Path, runs:
     ("override", "redone"),
     [
         ("train.learning_rate=2e-3", ["train", "predict", "evaluate", "export"]),
-        ("evaluate.keep_distinct=true", ["evaluate"]),
+        ("evaluate.keep_distinct=true", ["evaluate", "export"]),
         ("evaluate.workers=1", []),
         ("train.checkpoint_every=7", []),
     ],

@@ -84,7 +84,14 @@ STAGES: tuple[Stage, ...] = (
         evaluate.outputs,
         frozenset({"prepare", "predict.base", "predict", "predict.best"}),
     ),
-    Stage("export", "export", export.inputs, export.execute, export.outputs, frozenset({"prepare", "train"})),
+    Stage(
+        "export",
+        "export",
+        export.inputs,
+        export.execute,
+        export.outputs,
+        frozenset({"prepare", "train", "evaluate"}),
+    ),
 )
 
 

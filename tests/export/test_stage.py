@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -63,3 +64,31 @@ def test_an_adapter_that_answers_otherwise_than_the_trained_one_is_not_exported(
         export.execute(run, False)
     assert not (run.folder.path / "export").exists()
     assert not (run.folder.path / "export.partial").exists()
+
+
+def test_other_scores_need_a_new_card_and_no_new_check(
+    tiny_model: Path, random_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(RECIPE, encoding="utf-8")
+    recipe = read_recipe(path)
+    run = Run(recipe, path, RunFolder(tmp_path / "r"), Silent())
+    shutil.copytree(random_adapter, run.folder.adapter)
+    write_prompt_settings(run.folder.adapter, recipe.prompt.model_dump(mode="json"), recipe.model.base, run.model_hash)
+    write_gguf_adapter(run.folder.adapter, tiny_model, run.folder.adapter / "adapter.gguf")
+    checks = []
+    monkeypatch.setattr(export, "_check", lambda _: checks.append(1) or {"checked": 20, "agree": 19})
+    before = export.inputs(run)
+    export.execute(run, False)
+    score = {"overall": {"value": 0.5, "low": 0.25, "high": 0.75, "total": 4}, "expected": 4}
+    run.folder.report.write_text(json.dumps({"scores": {"after": {"ex": score}}, "seconds": 3}), encoding="utf-8")
+    assert export.inputs(run) != before
+    export.execute(run, False)
+    card = (run.folder.path / "export" / "README.md").read_text(encoding="utf-8")
+    assert "| after | ex | 0.500 | 0.250 to 0.750 | 4 of 4 |" in card
+    assert "19 of 20 greedy answers agree" in card
+    assert len(checks) == 1
+    check = run.folder.path / "export" / export.CHECK
+    check.write_text(check.read_text(encoding="utf-8").replace("19", "20"), encoding="utf-8")
+    export.execute(run, False)
+    assert len(checks) == 2, "figures that were edited don't count"

@@ -10,15 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.models.adapter import read_adapter
-from sqlwright.runs.folder import hash_path, write_text
+from sqlwright.runs.folder import hash_path, hash_values, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains
 
+CHECK = "check.json"
+"""The figures of the check, in the export's folder, and a hash of them and of all that they depend on."""
+
 
 def inputs(run: Run) -> dict[str, str]:
-    """Return the adapter, the base, and how many prompts are checked."""
+    """Return the adapter, the base, how many prompts are checked, and the scores, which the model card shows."""
+    return _checked(run) | ({"scores": hash_values(_scores(run))} if trains(run) else {})
+
+
+def _checked(run: Run) -> dict[str, str]:
+    """Return what the check depends on."""
     values = {"export.check_prompts": str(run.recipe.export.check_prompts), "model": run.model_hash}
     return values | ({"adapter": hash_path(run.folder.adapter)} if trains(run) else {})
+
+
+def _scores(run: Run) -> dict[str, Any]:
+    """Return scores and notes of the report, nothing where there is none."""
+    path = run.folder.report
+    report = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {key: report[key] for key in ("scores", "notes") if key in report}
 
 
 def outputs(run: Run) -> list[Path]:
@@ -31,15 +46,27 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     if not trains(run):
         return {"adapter": "none: nothing was trained"}
     target, aside = run.folder.path / "export", run.folder.path / "export.partial"
+    facts = _earlier_check(run, target / CHECK)
     for stale in (target, aside):
         shutil.rmtree(stale, ignore_errors=True)
-    facts = _check(run)
+    facts = facts or _check(run)
     shutil.copytree(run.folder.adapter, aside)
+    write_text(aside / CHECK, json.dumps({"figures": facts, "of": hash_values(_checked(run), facts)}) + "\n")
     write_text(aside / "README.md", _card(run, facts))
     aside.rename(target)
     size = (target / "adapter.gguf").stat().st_size
     run.reporter.say(f"Exported to {target} (adapter.gguf {size / 1e6:.1f} MB).")
     return facts | {"bytes": size}
+
+
+def _earlier_check(run: Run, path: Path) -> dict[str, Any]:
+    """Return the figures of an earlier check of the same adapter; nothing where there was none, or it was edited."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        figures: dict[str, Any] = found["figures"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    return figures if found["of"] == hash_values(_checked(run), figures) else {}
 
 
 def _check(run: Run) -> dict[str, Any]:
@@ -83,7 +110,7 @@ def _card(run: Run, facts: dict[str, Any]) -> str:
     """Return the model card: base, data, prompt, scores with intervals, the check, and how to use it."""
     recipe = run.recipe
     adapter = read_adapter(run.folder.adapter)
-    scores = json.loads(run.folder.report.read_text(encoding="utf-8")) if run.folder.report.is_file() else {}
+    scores = _scores(run)
     rows = []
     for label, metrics in scores.get("scores", {}).items():
         for name, one in metrics.items():
