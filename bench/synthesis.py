@@ -108,7 +108,10 @@ def report(one: Made) -> None:
 
 def page(made: Sequence[Made], facts: str, options: argparse.Namespace) -> str:
     """Return the page of filters and unedited pairs."""
-    way = " --no-model" if options.no_model else ""
+    names = [one.name for one in made]
+    way = (f" --only {' '.join(names)}" if len(names) < len(NAMES) else "") + (
+        " --no-model" if options.no_model else ""
+    )
     how = "by rules alone" if options.no_model else "in the wording that led back to its result"
     lines = [
         "# Pairs that `synthesize` made",
