@@ -199,8 +199,8 @@ class PredictSettings(_Section):
     )
     repair: bool = Field(
         False,
-        description="Put right by the schema what can't be run for a wrong name; scored apart from the answers as they "
-        "were written, and part of the vote where there is one.",
+        description="Put right by the schema and the rows what can't be run, finds nothing or links tables wrongly; "
+        "scored apart from the answers as they were written, and part of the vote where there is one.",
     )
 
     @property

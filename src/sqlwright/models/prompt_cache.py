@@ -61,7 +61,8 @@ class PromptCache:
             aside.write_bytes(hashlib.sha256(state).digest() + state)
             aside.replace(path)
         except OSError:
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):
+                aside.unlink()
             return
         with suppress(OSError):
             self._make_room(path)

@@ -12,6 +12,7 @@ from sqlwright.databases import Executor, Limits, Schema
 from sqlwright.databases.notes import describe_with_notes
 from sqlwright.datasets.locate import cache_folder
 from sqlwright.decoding import Repairer, vote
+from sqlwright.decoding.repair import telling
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.models.choose import choose_model
 from sqlwright.models.gguf import GgufEngine
@@ -59,9 +60,9 @@ def ask(
 
     `model` is a catalogue name or a GGUF file; `adapter` the folder of an adapter or of a finished run, or `none`.
     Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`, or
-    else the one that SQLWright ships. Where the likeliest SQL can't be run, its names are put right by the schema
-    (see `sql.repair`); where that doesn't help, `samples` - 1 others are drawn, and the vote on their results decides
-    (see `decoding.vote`).
+    else the one that SQLWright ships. The likeliest SQL is put right by the schema and the rows where it can't be run,
+    finds nothing or links tables wrongly (see `decoding.repair`); where it still can't be run, `samples` - 1 others are
+    drawn, and the vote on their results decides (see `decoding.vote`).
 
     Raises:
         DataError: the question is empty.
@@ -96,7 +97,10 @@ def ask(
         sql = extract_sql(answers[0].text)
         outcome = executor.run(database, sql)
         repairer = Repairer({schema.name: database}, executor)
-        why, written = (f"can't be run ({outcome.message})" if not outcome.ok else "finds nothing"), sql
+        why = f"can't be run ({outcome.message})" if not outcome.ok else "finds nothing"
+        if outcome.ok and telling(outcome):
+            why = "links tables by columns that don't belong together"
+        written = sql
         sql, outcome = repairer.mended(sql, outcome, schema.name, question)
         if sql != written:
             say(f"The model's SQL {why} and was put right by what the database has. It was: {written}")

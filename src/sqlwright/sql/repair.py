@@ -6,7 +6,8 @@ been about. Each of these is a repair; so are the nearest name for one that exis
 for a column that several have, and quotes for names that need them. What is returned is a proposal for a query that
 can't be run as it is: it is for the caller to run it.
 
-Not covered: SQL that doesn't parse, wrong values (see `decoding.repair`), queries that run and mean something else.
+Not covered: SQL that doesn't parse for another reason, wrong values (see `decoding.repair`), queries that run and mean
+something else (see `sql.relink`).
 """
 
 from __future__ import annotations
@@ -191,17 +192,8 @@ class _Mender:
                     before += [one for one in scope.tables if one not in before and scope.tables[one] != table]
                     link = path[-1]
                     base = next(one for one in (*before, *scope.tables) if scope.tables.get(one) == link.table)
-                    own = scope.column(base, link.column)
-                    join.set(
-                        "on",
-                        exp.EQ(
-                            this=own,
-                            expression=exp.column(
-                                identifier(self.known.columns[table][link.other_column]),
-                                table=identifier(join.this.alias_or_name),
-                            ),
-                        ),
-                    )
+                    own, other = scope.column(base, link.column), scope.column(name, link.other_column)
+                    join.set("on", exp.EQ(this=own, expression=other))
                     self.changed = True
             kept.append(join)
             before.append(name)

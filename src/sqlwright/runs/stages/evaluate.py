@@ -215,7 +215,7 @@ def _notes(run: Run, executor: Executor) -> list[str]:
         how += f"; the vote is among the results of {predict.samples} answers, all but the greedy one drawn at "
         how += f"temperature {predict.temperature:g}"
     if predict.repair:
-        how += "; repaired: what could not be run or found nothing, put right by the schema and the rows"
+        how += "; repaired: what could not be run, found nothing or linked tables wrongly, put right by schema and rows"
     notes.append(f"EX as the official scorer has it, DISTINCT {removed}, one database per question; {how}.")
     return notes
 
