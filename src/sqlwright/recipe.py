@@ -100,6 +100,19 @@ class DataSettings(_Section):
     max_evaluate: Annotated[int, Field(ge=0)] = Field(
         0, description="At most so many evaluation questions, drawn by the seed; 0 takes all."
     )
+    made_pairs: int = Field(
+        0,
+        ge=0,
+        description="Pairs that rules make of every training database beside its questions (see `sqlwright "
+        "synthesize`); 0 makes none.",
+    )
+    variants: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the training questions that are asked of a variant of their database: names written "
+        "another way, other order, fewer columns, other tables beside them; 0 makes none.",
+    )
     accept_leaks: tuple[LeakName, ...] = Field(
         (),
         description="What training and evaluation may share, as `KIND:DATABASE` or `KIND:*`: `schema` (the same one "

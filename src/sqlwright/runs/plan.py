@@ -117,6 +117,8 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         + 0.5,
     }
     minutes |= {"predict.best": best} if run.recipe.predict.ladder else {}
+    made = run.recipe.data.made_pairs * len({q.database for q in parts["train"]} - {""})
+    minutes["train"] *= 1 + made / max(1, len(parts["train"]))
     example = next((own[0] for own in prompts.values() if own), None)
     return PlanReport(
         name=run.recipe.name,
@@ -132,6 +134,9 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         minutes=minutes,
         memory_mb=sizes.training_bytes(settings.tokens_per_batch, settings.rank) / 1e6 if plan else 0.0,
         prompt=marked(example) if example else "(no questions)",
+        notes=[f"Up to {made:,} pairs that `prepare` makes come to these: in the minutes, not in steps and tokens."]
+        if made
+        else [],
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,12 @@ from sqlwright.datasets import READERS, Dataset, Dropped, find_root, split_by_da
 from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.datasets.golds import check_golds, with_category, with_hardness
 from sqlwright.datasets.locate import SUFFIXES
+from sqlwright.datasets.synthesis import synthesise
+from sqlwright.datasets.variants import vary
 from sqlwright.datasets.wikisql import companions
-from sqlwright.errors import DataError
+from sqlwright.errors import DatabaseError, DataError
 from sqlwright.recipe import VALIDATION, DataSettings
-from sqlwright.records import Question, write_records
+from sqlwright.records import Question, stable_id, write_records
 from sqlwright.runs.cleaning import check_parts
 from sqlwright.runs.folder import hash_path, hash_values, write_text
 from sqlwright.runs.run import Run
@@ -66,6 +70,10 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     dropped = _write_dropped(run, [*train.dropped, *evaluate.dropped])
     own = [] if data.evaluate == VALIDATION else held_out
     cleaned = check_parts(run, [*learned, *own], asked, databases)
+    named, given = {q.database for q in learned} - {""}, len(learned)
+    learned = [*learned, *_make_pairs(run, sorted(named), databases)]
+    learned, made = _vary(run, learned, databases)
+    databases |= made
     for part, questions in (("train", learned), ("validation", held_out), ("evaluate", asked)):
         write_records(run.part(part), questions)
     write_text(
@@ -77,8 +85,10 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         "train": len(learned),
         "validation": len(held_out),
         "evaluate": len(asked),
-        "train databases": len({q.database for q in learned} - {""}),
+        "train databases": len(named),
         "evaluate databases": len({q.database for q in asked} - {""}),
+        "made pairs": len(learned) - given,
+        "variants": len(made),
         "dropped": dropped,
         **cleaned,
         "tables": str(tables or ""),
@@ -107,6 +117,45 @@ def divide(
         )
     asked = held_out if data.evaluate == VALIDATION else evaluate
     return learned, draw_questions(held_out, data.max_validation, seed), draw_questions(asked, data.max_evaluate, seed)
+
+
+def _make_pairs(run: Run, names: Sequence[str], databases: Mapping[str, Path]) -> list[Question]:
+    """Return the pairs that rules make of the training databases; those of which none can be made have none."""
+    pairs: list[Question] = []
+    count = run.recipe.data.made_pairs
+    for done, name in enumerate(names if count else (), 1):
+        with suppress(DatabaseError):
+            made = synthesise(databases[name], count, run.recipe.seed, wordings=1)
+            pairs += [dataclasses.replace(one, id=stable_id(name, one.id), database=name) for one in made]
+        run.reporter.progress("pairs", done * count, len(names) * count)
+    if count:
+        run.reporter.say(f"{len(pairs):,} pairs were made of {len(names)} databases.")
+    return pairs
+
+
+def _vary(
+    run: Run, learned: Sequence[Question], databases: Mapping[str, Path]
+) -> tuple[Sequence[Question], dict[str, Path]]:
+    """Return the questions with some of them about variants of their databases, and the variants' files by name."""
+    share, folder = run.recipe.data.variants, run.folder.path / "variants"
+    shutil.rmtree(folder, ignore_errors=True)
+    if not share:
+        return learned, {}
+    settings = run.recipe.evaluate
+    with Executor(settings.workers, Limits(seconds=settings.seconds)) as executor:
+        found = vary(
+            learned,
+            databases,
+            folder.absolute(),
+            executor,
+            share=share,
+            seed=run.recipe.seed,
+            progress=lambda done, total: run.reporter.progress("variants", done, total),
+        )
+    run.reporter.say(
+        f"{found.varied:,} of {len(learned):,} training questions are asked of {len(found.databases)} variants."
+    )
+    return found.questions, found.databases
 
 
 def _write_dropped(run: Run, dropped: Sequence[Dropped]) -> int:
