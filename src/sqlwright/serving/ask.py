@@ -12,6 +12,7 @@ from sqlwright.databases import Executor, Limits, Schema
 from sqlwright.databases.notes import describe_with_notes
 from sqlwright.datasets.locate import cache_folder
 from sqlwright.decoding import Repairer, vote
+from sqlwright.decoding.confidence import read_confidence, signals, unknown_words
 from sqlwright.decoding.repair import telling
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.models.choose import choose_model
@@ -33,6 +34,10 @@ class Answered:
 
     `error` says why the query could not be run or the question not be answered, and is empty otherwise. `seconds` is
     the time from the loaded model to the rows. `adapter` is the folder of the adapter, or None.
+
+    `confidence` is the probability (0 to 1) that the answer is right, None where nothing is known about the adapter's;
+    `guess` says that it is too low to rely on, and `unknown` has the words of the question that neither the schema nor
+    the data knows (see `decoding.confidence`).
     """
 
     question: str
@@ -44,6 +49,9 @@ class Answered:
     model: str
     adapter: str | None
     error: str = ""
+    confidence: float | None = None
+    guess: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 def ask(
@@ -62,7 +70,8 @@ def ask(
     Without `model`, the adapter's own base is taken; without `adapter`, the newest one for the model in `runs`, or
     else the one that SQLWright ships. The likeliest SQL is put right by the schema and the rows where it can't be run,
     finds nothing or links tables wrongly (see `decoding.repair`); where it still can't be run, `samples` - 1 others are
-    drawn, and the vote on their results decides (see `decoding.vote`).
+    drawn, and the vote on their results decides (see `decoding.vote`). Where the answer is likelier wrong than right,
+    `say` is told so.
 
     Raises:
         DataError: the question is empty.
@@ -74,6 +83,7 @@ def ask(
     schema = _schema(database)
     chosen = choose_model(model, adapter, runs)
     name, path, found = chosen.name, chosen.path, chosen.adapter
+    sure = read_confidence(found.folder) if found else None
     fmt = found.prompt_format(path) if found else PromptFormat(STYLES["ddl"], 0, 4096, chat_template(path))
     say(f"Loading {path.name}" + (f" with the adapter of {found.folder}" if found else ""))
     shots = found.shots() if found else []
@@ -109,6 +119,13 @@ def ask(
             answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
             sql = vote(prompt, answers, database, executor, repairer, question).winner.sql
             outcome = executor.run(database, sql)
+        logs = answers[0].log_probabilities
+        chance = sure.of(signals(logs, sql, outcome, sql != written, question, schema)) if sure else None
+    guess = sure is not None and chance is not None and chance < sure.threshold
+    unknown = tuple(unknown_words(question, schema, sql)[0]) if guess else ()
+    if guess:
+        said = f" Nothing in the database is known by: {', '.join(unknown)}." if unknown else ""
+        say(f"This is a guess: the answer is right with a probability of {chance:.0%}.{said}")
     return Answered(
         question=question,
         sql=sql,
@@ -119,6 +136,9 @@ def ask(
         model=name,
         adapter=str(found.folder) if found else None,
         error="" if outcome.ok else outcome.message,
+        confidence=None if chance is None else round(chance, 3),
+        guess=guess,
+        unknown=unknown,
     )
 
 
