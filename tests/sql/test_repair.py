@@ -149,8 +149,18 @@ def test_of_real_golds_few_are_linked_otherwise(spider_root: Path) -> None:
         ),
         (
             "SELECT T1.name FROM singer AS T1 JOIN fan AS T2 ON T1.id = T2.idol WHERE T2.fan_id IS NULL",
-            ["SELECT T1.name FROM singer AS T1 LEFT JOIN fan AS T2 ON T1.id = T2.idol WHERE T2.fan_id IS NULL"],
+            [
+                "SELECT T1.name FROM singer AS T1 LEFT JOIN fan AS T2 ON T1.id = T2.idol WHERE T2.fan_id IS NULL",
+                "SELECT T1.name FROM singer AS T1 JOIN fan AS T2 ON T1.id = T2.idol WHERE T2.fan_id = ''",
+            ],
         ),
+        ("SELECT name FROM singer WHERE age = ''", ["SELECT name FROM singer WHERE age IS NULL"]),
+        ("SELECT name FROM singer WHERE age = 'None'", ["SELECT name FROM singer WHERE age IS NULL"]),
+        ("SELECT name FROM singer WHERE age = NULL", ["SELECT name FROM singer WHERE age IS NULL"]),
+        ("SELECT name FROM singer WHERE age <> NULL", ["SELECT name FROM singer WHERE NOT age IS NULL"]),
+        ("SELECT name FROM singer WHERE age != ''", []),
+        ("SELECT name FROM singer WHERE name IS NULL", ["SELECT name FROM singer WHERE name = ''"]),
+        ("SELECT name FROM singer WHERE name IS NOT NULL", []),
         ("SELECT name FROM singer WHERE id IN (SELECT idol FROM fan)", []),
     ],
 )

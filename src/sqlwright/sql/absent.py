@@ -15,13 +15,17 @@ from sqlwright.sql.links import Known
 from sqlwright.sql.parse import parse_query
 from sqlwright.sql.scopes import Scope
 
+_NO_VALUE = frozenset({"", "null", "none", "n/a", "nan"})
+"""Texts that a query has in the place of NULL, in lower case."""
+
 
 def absent(sql: str, schema: Schema) -> list[str]:
     """Return what a query that finds nothing may have meant; nothing where it isn't of these forms.
 
     `JOIN … WHERE joined.column IS NULL` becomes a LEFT JOIN: rows that were joined have their keys. `a EXCEPT b`, where
     `a` holds references to `b`'s key, is turned round: all of `a` is in `b`. `NOT IN (SELECT column …)` leaves out
-    NULLs: next to one, nothing is known not to be in.
+    NULLs: next to one, nothing is known not to be in. What is compared with NULL or with a text that stands for it is
+    tested for NULL, and what is tested for NULL is compared with the empty text.
     """
     tree = parse_query(sql)
     if tree is None:
@@ -29,7 +33,14 @@ def absent(sql: str, schema: Schema) -> list[str]:
     known = Known(schema, "")
     try:
         turned = _turned(tree, known)
-        return [one for one in (_left_joined(tree, known), turned, _without_nulls(tree)) if one is not None]
+        forms = (
+            _left_joined(tree, known),
+            turned,
+            _without_nulls(tree),
+            _tested_for_null(tree),
+            _tested_for_empty(tree),
+        )
+        return [one for one in forms if one is not None]
     except (SqlglotError, RecursionError):
         return []
 
@@ -61,6 +72,29 @@ def _without_nulls(tree: exp.Query) -> str | None:
                 inner.where(exp.Not(this=exp.Is(this=shown.copy(), expression=exp.Null())), copy=False)
                 changed = True
     return copy.sql(dialect="sqlite") if changed else None
+
+
+def _tested_for_null(tree: exp.Query) -> str | None:
+    copy = tree.copy()
+    changed = False
+    for test in list(copy.find_all(exp.EQ, exp.NEQ)):
+        value = test.expression
+        text = value.is_string and value.name.strip().lower() in _NO_VALUE and isinstance(test, exp.EQ)
+        if isinstance(test.this, exp.Column) and (text or isinstance(value, exp.Null)):
+            is_null = exp.Is(this=test.this.copy(), expression=exp.Null())
+            test.replace(is_null if isinstance(test, exp.EQ) else exp.Not(this=is_null))
+            changed = True
+    return copy.sql(dialect="sqlite") if changed else None
+
+
+def _tested_for_empty(tree: exp.Query) -> str | None:
+    copy = tree.copy()
+    tests = [one for select in copy.find_all(exp.Select) for one in _missing(select)]
+    for column in tests:
+        test = column.parent
+        if isinstance(test, exp.Is):
+            test.replace(exp.EQ(this=column.copy(), expression=exp.Literal.string("")))
+    return copy.sql(dialect="sqlite") if tests else None
 
 
 def _missing(select: exp.Select) -> Iterator[exp.Column]:
