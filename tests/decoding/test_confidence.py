@@ -11,7 +11,9 @@ from sqlwright.databases import Executor, Schema, describe
 from sqlwright.datasets import package_path
 from sqlwright.decoding.confidence import (
     SIGNALS,
+    VOTED,
     Confidence,
+    Weights,
     read_confidence,
     signals,
     unknown_words,
@@ -74,22 +76,42 @@ def test_an_answer_without_tokens_is_as_unsure_as_can_be(schema: Schema) -> None
     assert found[:3] == (-8.0, -8.0, 1.0)
 
 
+def test_the_share_of_votes_comes_last(schema: Schema) -> None:
+    sql = "SELECT COUNT(*) FROM Genre"
+    with Executor(workers=1) as executor:
+        outcome = executor.run(CHINOOK, sql)
+    alone = signals([-0.1], sql, outcome, False, "How many genres?", schema)
+    assert signals([-0.1], sql, outcome, False, "How many genres?", schema, 0.75) == (*alone, 0.75)
+
+
+FITTED = Confidence(
+    Weights(0.5, tuple(float(number) for number in range(len(SIGNALS)))),
+    Weights(-0.5, tuple(float(number) for number in range(len(VOTED)))),
+    0.4,
+    0.7,
+    "40 answers",
+)
+
+
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
-    fitted = Confidence(0.5, tuple(float(number) for number in range(len(SIGNALS))), 0.4, "40 answers")
     assert read_confidence(tmp_path) is None
-    write_confidence(tmp_path, fitted)
-    assert read_confidence(tmp_path) == fitted
-    assert fitted.of((0.0,) * len(SIGNALS)) == pytest.approx(0.622, abs=1e-3)
-    assert 0 < fitted.of((-1e6,) * len(SIGNALS)) < 1e-9
+    write_confidence(tmp_path, FITTED)
+    assert read_confidence(tmp_path) == FITTED
 
 
-@pytest.mark.parametrize("damage", ["", "[]", '{"bias": 1}', "weights"])
+def test_greedy_answers_and_winners_of_votes_are_weighed_apart() -> None:
+    assert FITTED.of((0.0,) * len(SIGNALS)) == pytest.approx(0.622, abs=1e-3)
+    assert FITTED.of((0.0,) * len(VOTED)) == pytest.approx(0.378, abs=1e-3)
+    assert 0 < FITTED.of((-1e6,) * len(SIGNALS)) < 1e-9
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"alone": 1}', "weights"])
 def test_a_damaged_file_is_an_error_that_names_it(damage: str, tmp_path: Path) -> None:
-    write_confidence(tmp_path, Confidence(0.5, (1.0,) * len(SIGNALS), 0.4))
+    write_confidence(tmp_path, FITTED)
     path = tmp_path / "confidence.json"
     if damage == "weights":
         values = json.loads(path.read_text(encoding="utf-8"))
-        del values["weights"]["failed"]
+        del values["voted"]["weights"]["votes"]
         path.write_text(json.dumps(values), encoding="utf-8")
     else:
         path.write_text(damage, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 A small model writes SQL for any question; where the schema can't answer it, it takes a column that is there. What
 gives it away is seldom its own certainty alone: the question has words that neither the schema nor the data nor other
-questions know. A logistic regression weighs these signals; `bench/confidence.py` fits it on databases that were not
+questions know. A logistic regression weighs these signals; `bench/ladder.py` fits it on databases that were not
 trained on, and it is kept beside the adapter whose answers it is about.
 
 Not covered: wrong answers that look right in every way; questions in other languages, whose words are all unknown.
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sqlwright.databases import Outcome, Schema
 from sqlwright.datasets import package_path
@@ -27,22 +28,19 @@ from sqlwright.sql.lexer import lex
 FILE = "confidence.json"
 SIGNALS = ("mean log-probability", "least log-probability", "failed", "says nothing", "repaired", "unknown", "share")
 """What is weighed, in this order: see `signals`."""
+VOTED = (*SIGNALS, "votes")
+"""What is weighed of an answer that others voted on."""
 _MOST_UNKNOWN = 4
 _LEAST_LOG = -8.0
 _SHORTEST_PART = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
-    """Weights by signal, the bias, and the confidence below which an answer is called a guess.
-
-    `fitted_on` says on what, for a reader.
-    """
+class Weights:
+    """A logistic regression: the bias, and a weight for each signal."""
 
     bias: float
     weights: tuple[float, ...]
-    threshold: float
-    fitted_on: str = ""
 
     def of(self, found: Sequence[float]) -> float:
         """Return the probability (0 to 1) that an answer with these signals is right."""
@@ -50,13 +48,38 @@ class Confidence:
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
 
-def signals(
-    logs: Sequence[float], sql: str, outcome: Outcome, repaired: bool, question: str, schema: Schema
-) -> tuple[float, ...]:
-    """Return the values of `SIGNALS` for an answer.
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """What weighs the signals of greedy answers (`alone`) and of the winners of votes (`voted`).
 
-    `logs` are the log-probabilities of its tokens (natural log) as it was written; `sql` and `outcome` are what became
-    of it, after repair if it was repaired.
+    An answer whose probability is below `threshold` is called a guess; for a greedy one below `vote_below` others are
+    drawn to vote. `fitted_on` says on what it was fitted, for a reader.
+    """
+
+    alone: Weights
+    voted: Weights
+    threshold: float
+    vote_below: float
+    fitted_on: str = ""
+
+    def of(self, found: Sequence[float]) -> float:
+        """Return the probability (0 to 1) that an answer with these signals is right."""
+        return (self.voted if len(found) == len(VOTED) else self.alone).of(found)
+
+
+def signals(
+    logs: Sequence[float],
+    sql: str,
+    outcome: Outcome,
+    repaired: bool,
+    question: str,
+    schema: Schema,
+    votes: float | None = None,
+) -> tuple[float, ...]:
+    """Return the values of `SIGNALS` for an answer, or those of `VOTED` if it won with a share of `votes` (0 to 1).
+
+    `logs` are the log-probabilities of the greedy answer's tokens (natural log) as it was written; `sql` and `outcome`
+    are what became of it, after repair and vote; `repaired` says whether no answer was written so.
     """
     unknown, count = unknown_words(question, schema, sql)
     return (
@@ -67,6 +90,7 @@ def signals(
         float(repaired),
         float(min(_MOST_UNKNOWN, len(unknown))),
         len(unknown) / max(1, count),
+        *(() if votes is None else (votes,)),
     )
 
 
@@ -89,22 +113,29 @@ def read_confidence(folder: Path) -> Confidence | None:
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if tuple(values["weights"]) != SIGNALS:
-            raise ValueError(f"expected weights for {', '.join(SIGNALS)}, found {', '.join(values['weights'])}")
         return Confidence(
-            float(values["bias"]),
-            tuple(float(weight) for weight in values["weights"].values()),
+            _weights(values["alone"], SIGNALS),
+            _weights(values["voted"], VOTED),
             float(values["threshold"]),
+            float(values["vote_below"]),
             str(values.get("fitted_on", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: expected the weights of a confidence model, found {error}.") from None
+        raise ModelError(f"{path}: expected the weights of a confidence model, found {error!r}.") from None
 
 
 def write_confidence(folder: Path, fitted: Confidence) -> None:
     """Write the confidence model beside an adapter."""
-    values = asdict(fitted) | {"weights": dict(zip(SIGNALS, fitted.weights, strict=True))}
+    values = asdict(fitted)
+    for name, kinds in (("alone", SIGNALS), ("voted", VOTED)):
+        values[name]["weights"] = dict(zip(kinds, values[name]["weights"], strict=True))
     (folder / FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def _weights(values: Mapping[str, Any], kinds: Sequence[str]) -> Weights:
+    if tuple(values["weights"]) != tuple(kinds):
+        raise ValueError(f"expected weights for {', '.join(kinds)}, found {', '.join(values['weights'])}")
+    return Weights(float(values["bias"]), tuple(float(weight) for weight in values["weights"].values()))
 
 
 def _schema_words(schema: Schema) -> set[str]:

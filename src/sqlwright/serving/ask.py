@@ -114,13 +114,18 @@ def ask(
         sql, outcome = repairer.mended(sql, outcome, schema.name, question)
         if sql != written:
             say(f"The model's SQL {why} and was put right by what the database has. It was: {written}")
-        if not outcome.ok and samples > 1:
-            say(f"The likeliest SQL {why}; trying {samples - 1} others.")
-            answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
-            sql = vote(prompt, answers, database, executor, repairer, question).winner.sql
-            outcome = executor.run(database, sql)
         logs = answers[0].log_probabilities
         chance = sure.of(signals(logs, sql, outcome, sql != written, question, schema)) if sure else None
+        unsure = sure is not None and chance is not None and chance < sure.vote_below
+        if samples > 1 and (not outcome.ok or unsure):
+            doubt = why if not outcome.ok else f"is right with a probability of {chance:.0%} only"
+            say(f"The likeliest SQL {doubt}; {samples - 1} others vote on it.")
+            answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
+            voted = vote(prompt, answers, database, executor, repairer, question)
+            sql = voted.winner.sql
+            outcome = executor.run(database, sql)
+            made = sql not in {extract_sql(one.text) for one in answers}
+            chance = sure.of(signals(logs, sql, outcome, made, question, schema, voted.share)) if sure else None
     guess = sure is not None and chance is not None and chance < sure.threshold
     unknown = tuple(unknown_words(question, schema, sql)[0]) if guess else ()
     if guess:
