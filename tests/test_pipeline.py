@@ -26,6 +26,7 @@ pytest.importorskip("torch")
 from sqlwright import pipeline
 from sqlwright.cli.app import run as run_command
 from sqlwright.errors import RecipeError, RunLockedError
+from sqlwright.models.gguf_file import read_header
 from sqlwright.recipe import read_recipe
 from sqlwright.records import Completion, Verdict, read_records
 from sqlwright.runs.folder import RunFolder
@@ -230,6 +231,16 @@ def test_a_changed_setting_redoes_what_depends_on_it(
     assert recorder.redone() == redone
     if redone:
         assert override.partition("=")[0] in recorder.reasons[redone[0]]
+
+
+def test_base_and_adapter_are_merged_into_one_file(recipe_path: Path, runs: Path) -> None:
+    recorder = run(recipe_path, runs, "export.merged=q8_0")
+    assert recorder.redone() == ["export"]
+    export = runs / "small" / "export"
+    header = read_header(export / "model-q8_0.gguf")
+    assert header.metadata["general.file_type"] == 7
+    assert "FROM ./model-q8_0.gguf" in (export / "Modelfile").read_text(encoding="utf-8")
+    assert "`model-q8_0.gguf`" in (export / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_was_edited_or_lost_is_made_again(recipe_path: Path, runs: Path, finished: Path) -> None:

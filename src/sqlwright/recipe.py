@@ -245,6 +245,11 @@ class ExportSettings(_Section):
         20,
         description="Prompts whose greedy answers must agree between the GGUF engine and torch; 0 skips the check.",
     )
+    merged: Literal["", "f16", "q8_0", "q4_0"] = Field(
+        "",
+        description="Also write base and adapter as one GGUF file in this format, with a Modelfile for Ollama, its "
+        "answers checked against the adapter's; empty: don't.",
+    )
 
 
 class HostedSettings(_Section):

@@ -61,7 +61,7 @@ def test_without_the_permutation_the_check_fails(
     agreement = compare(tiny_model, random_adapter, target)
     assert agreement.difference > 0.06
     assert agreement.agree <= 2
-    with pytest.raises(ModelError, match="doesn't answer as the trained one"):
+    with pytest.raises(ModelError, match="doesn't answer as what was trained"):
         agreement.require()
 
 

@@ -1,4 +1,4 @@
-"""Does the GGUF adapter answer as the one that was trained? The greedy answers of both engines are held together."""
+"""Does what is exported answer as what was trained? The greedy answers of both are held together."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ TOLERANCE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Prompts whose greedy answers agree, and the mean log-probability per token (natural log) in both engines."""
+    """Prompts whose greedy answers agree, and the mean log-probability per token (natural log) of both models."""
 
     prompts: int
     agree: int
-    torch_log_probability: float
-    gguf_log_probability: float
+    trained_log_probability: float
+    exported_log_probability: float
 
     @property
     def difference(self) -> float:
         """Absolute difference of the mean log-probabilities."""
-        return abs(self.torch_log_probability - self.gguf_log_probability)
+        return abs(self.trained_log_probability - self.exported_log_probability)
 
     @property
     def good(self) -> bool:
-        """Whether the exported adapter may be used."""
+        """Whether what is exported may be used."""
         return self.agree >= AGREEMENT * self.prompts and self.difference <= TOLERANCE
 
     def require(self) -> None:
         """Raise `ModelError` unless the engines agree well enough."""
         if not self.good:
             raise ModelError(
-                f"The exported adapter doesn't answer as the trained one: expected at least {AGREEMENT:.0%} of "
+                f"What is exported doesn't answer as what was trained: expected at least {AGREEMENT:.0%} of "
                 f"{self.prompts} greedy answers to agree and mean log-probabilities within {TOLERANCE}, found "
                 f"{self.agree} that agree and {self.difference:.3f}. The export is not kept."
             )
@@ -93,6 +93,34 @@ def compare_engines(
     return Agreement(
         len(prompts), agree, sum(torch_logs) / max(1, len(torch_logs)), sum(gguf_logs) / max(1, len(gguf_logs))
     )
+
+
+def compare_merged(
+    prompts: Sequence[Prompt],
+    *,
+    base: Path,
+    adapter: Path,
+    merged: Path,
+    max_tokens: int,
+    context: int,
+    threads: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Agreement:
+    """Return how well the GGUF engine with the `merged` file agrees with itself with `base` and a GGUF `adapter`."""
+    found: list[list[Answer]] = []
+    for model, lora in ((base, adapter), (merged, None)):
+        answers: list[Answer] = []
+        with GgufEngine(model, lora, context=context, parallel=8, threads=threads) as engine:
+            for group in prompt_groups(prompts, 8):
+                answers += engine.answer(group[0].prefix, [prompt.suffix for prompt in group], max_tokens)
+                progress(len(found) * len(prompts) + len(answers), 2 * len(prompts))
+        found.append(answers)
+    agree = sum(one.tokens == other.tokens for one, other in zip(*found, strict=True))
+    means = [
+        sum(log for answer in answers for log in answer.log_probabilities) / max(1, sum(len(a.tokens) for a in answers))
+        for answers in found
+    ]
+    return Agreement(len(prompts), agree, *means)
 
 
 def _scores(

@@ -18,6 +18,7 @@ from sqlwright.errors import ModelError
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+METADATA_START = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,16 @@ class TensorPlace:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """Metadata by key and the tensors by name, in file order."""
+    """Metadata by key and the tensors by name, in file order.
+
+    The metadata's `keys` pairs lie between bytes `METADATA_START` and `metadata_end` of the file.
+    """
 
     path: Path
     metadata: dict[str, Any]
     tensors: dict[str, TensorPlace]
+    keys: int
+    metadata_end: int
 
     @property
     def architecture(self) -> str:
@@ -69,7 +75,7 @@ def _read(path: Path, size: int, _mtime: int) -> GgufHeader:
         version, n_tensors, n_keys = struct.unpack_from("<IQQ", data, 4)
         if version not in (2, 3):
             raise ModelError(f"{path}: expected GGUF version 2 or 3, found {version}.")
-        at = 24
+        at = METADATA_START
         metadata: dict[str, Any] = {}
         for _ in range(n_keys):
             key, at = _string(data, at)
@@ -77,6 +83,7 @@ def _read(path: Path, size: int, _mtime: int) -> GgufHeader:
             metadata[key], at = _value(data, at + 4, kind)
         if not isinstance(metadata.get("general.architecture"), str):
             raise ModelError(f"{path}: expected a GGUF file that names its architecture, found none named.")
+        metadata_end = at
         places = []
         for _ in range(n_tensors):
             name, at = _string(data, at)
@@ -87,7 +94,7 @@ def _read(path: Path, size: int, _mtime: int) -> GgufHeader:
     align = int(metadata.get("general.alignment", 32))
     start = (at + align - 1) // align * align
     tensors = {name: TensorPlace(name, shape, kind, start + offset) for name, shape, kind, offset in places}
-    return GgufHeader(path, metadata, tensors)
+    return GgufHeader(path, metadata, tensors, n_keys, metadata_end)
 
 
 def _string(data: mmap.mmap, at: int) -> tuple[str, int]:

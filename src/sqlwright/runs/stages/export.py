@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.models.adapter import read_adapter
+from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path, hash_values, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains
@@ -25,7 +26,9 @@ def inputs(run: Run) -> dict[str, str]:
 
 def _checked(run: Run) -> dict[str, str]:
     """Return what the check depends on."""
-    values = {"export.check_prompts": str(run.recipe.export.check_prompts), "model": run.model_hash}
+    export = run.recipe.export
+    values = {"export.check_prompts": str(export.check_prompts), "model": run.model_hash}
+    values |= {"export.merged": export.merged} if export.merged else {}
     return values | ({"adapter": hash_path(run.folder.adapter)} if trains(run) else {})
 
 
@@ -49,8 +52,11 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     facts = _earlier_check(run, target / CHECK)
     for stale in (target, aside):
         shutil.rmtree(stale, ignore_errors=True)
+    known = bool(facts)
     facts = facts or _check(run)
     shutil.copytree(run.folder.adapter, aside)
+    if run.recipe.export.merged:
+        facts |= _merge(run, aside, check=not known)
     write_text(aside / CHECK, json.dumps({"figures": facts, "of": hash_values(_checked(run), facts)}) + "\n")
     write_text(aside / "README.md", _card(run, facts))
     aside.rename(target)
@@ -70,10 +76,79 @@ def _earlier_check(run: Run, path: Path) -> dict[str, Any]:
 
 
 def _check(run: Run) -> dict[str, Any]:
-    wanted = run.recipe.export.check_prompts
-    if not wanted:
+    chosen = _prompts(run)
+    if not chosen:
         return {"checked": 0}
     from sqlwright.export.check import compare_engines
+
+    agreement = compare_engines(
+        chosen,
+        base=run.model_path,
+        adapter=run.folder.adapter,
+        gguf_adapter=run.folder.adapter / "adapter.gguf",
+        max_tokens=run.recipe.predict.max_tokens,
+        context=_context(run),
+        threads=run.recipe.model.threads,
+        progress=lambda done, total: run.reporter.progress("check the export", done, total),
+    )
+    run.reporter.say(
+        f"GGUF and torch: {agreement.agree} of {agreement.prompts} greedy answers agree, mean log-probability "
+        f"{agreement.exported_log_probability:.4f} and {agreement.trained_log_probability:.4f}."
+    )
+    agreement.require()
+    return {
+        "checked": agreement.prompts,
+        "agree": agreement.agree,
+        "log-probability difference": round(agreement.difference, 5),
+    }
+
+
+def _merge(run: Run, folder: Path, *, check: bool) -> dict[str, Any]:
+    """Write base and adapter as one file, and a Modelfile, into `folder`; return the figures of the check.
+
+    In 4 bits the answers may differ: that is what the format costs, so they are counted and nothing is refused.
+    """
+    from sqlwright.export.check import compare_merged
+    from sqlwright.export.merged import write_merged
+
+    kind = run.recipe.export.merged
+    path = folder / f"model-{kind}.gguf"
+    size = write_merged(
+        run.model_path,
+        [folder / "adapter.gguf"],
+        path,
+        kind,
+        lambda done, total: run.reporter.progress("merged tensors", done, total),
+    )
+    write_text(folder / "Modelfile", _modelfile(run, path.name))
+    run.reporter.say(f"Merged into {path.name} ({size / 1e6:,.0f} MB).")
+    chosen = _prompts(run) if check else []
+    if not chosen:
+        return {"merged": kind}
+    agreement = compare_merged(
+        chosen,
+        base=run.model_path,
+        adapter=folder / "adapter.gguf",
+        merged=path,
+        max_tokens=run.recipe.predict.max_tokens,
+        context=_context(run),
+        threads=run.recipe.model.threads,
+        progress=lambda done, total: run.reporter.progress("check the merged file", done, total),
+    )
+    run.reporter.say(
+        f"Merged file and adapter: {agreement.agree} of {agreement.prompts} greedy answers agree, mean "
+        f"log-probability {agreement.exported_log_probability:.4f} and {agreement.trained_log_probability:.4f}."
+    )
+    if kind != "q4_0":
+        agreement.require()
+    return {"merged": kind, "merged agree": agreement.agree}
+
+
+def _prompts(run: Run) -> list[Prompt]:
+    """Return the prompts that are checked, without targets."""
+    wanted = run.recipe.export.check_prompts
+    if not wanted:
+        return []
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.runs.stages.train import prompts_of
 
@@ -83,27 +158,23 @@ def _check(run: Run) -> dict[str, Any]:
     names = sorted({prompt.database for prompt in prompts})
     random.Random(run.recipe.seed).shuffle(names)
     chosen = sorted(prompts, key=lambda prompt: names.index(prompt.database))[:wanted]
+    return [dataclasses.replace(prompt, target="") for prompt in chosen]
+
+
+def _context(run: Run) -> int:
     recipe = run.recipe
-    agreement = compare_engines(
-        [dataclasses.replace(prompt, target="") for prompt in chosen],
-        base=run.model_path,
-        adapter=run.folder.adapter,
-        gguf_adapter=run.folder.adapter / "adapter.gguf",
-        max_tokens=recipe.predict.max_tokens,
-        context=recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens,
-        threads=recipe.model.threads,
-        progress=lambda done, total: run.reporter.progress("check the export", done, total),
+    return recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens
+
+
+def _modelfile(run: Run, name: str) -> str:
+    """Return what Ollama needs to serve the merged file; the chat template is in the file itself."""
+    return (
+        f"# ollama create {run.recipe.name} -f Modelfile\n"
+        f"FROM ./{name}\n"
+        "PARAMETER temperature 0\n"
+        f"PARAMETER num_ctx {_context(run)}\n"
+        f'SYSTEM """{run.format.style.instruction}"""\n'
     )
-    run.reporter.say(
-        f"GGUF and torch: {agreement.agree} of {agreement.prompts} greedy answers agree, mean log-probability "
-        f"{agreement.gguf_log_probability:.4f} and {agreement.torch_log_probability:.4f}."
-    )
-    agreement.require()
-    return {
-        "checked": agreement.prompts,
-        "agree": agreement.agree,
-        "log-probability difference": round(agreement.difference, 5),
-    }
 
 
 def _card(run: Run, facts: dict[str, Any]) -> str:
@@ -136,6 +207,7 @@ A LoRA adapter (rank {recipe.train.rank}, alpha {recipe.train.alpha:g}) for {ada
   questions and up to {adapter.matched_values} matched values per question (`prompt.json`).
 - Files: `adapter.gguf` for llama.cpp, `adapter_model.safetensors` and `adapter_config.json` for PEFT.
 - Check: {facts.get("agree", 0)} of {facts.get("checked", 0)} greedy answers agree between llama.cpp and torch.
+{_merged_line(facts)}
 
 ## Scores
 
@@ -147,3 +219,14 @@ A LoRA adapter (rank {recipe.train.rank}, alpha {recipe.train.alpha:g}) for {ada
 
     sqlwright ask "How many rows are there?" --database my.sqlite --adapter PATH_OF_THIS_FOLDER
 """
+
+
+def _merged_line(facts: dict[str, Any]) -> str:
+    if "merged" not in facts:
+        return ""
+    kind = facts["merged"]
+    agree = f"{facts['merged agree']} of {facts['checked']}" if facts.get("checked") else "Not checked: 0"
+    return (
+        f"- `model-{kind}.gguf`: base and adapter in one file, for programs that take no adapters (`Modelfile` for "
+        f"Ollama). {agree} greedy answers are the adapter's."
+    )

@@ -1,0 +1,147 @@
+"""A base model and its adapters as one GGUF file, for whatever runs GGUF files: llama.cpp, Ollama, LM Studio.
+
+The base's weights are dequantised, `B A · alpha / rank` of each adapter is added in order, and matrices are written as
+F16, Q8_0 or Q4_0, in pure Python and one tensor at a time. Everything else of the file, tokenizer and chat template
+included, is copied byte for byte.
+
+Not covered: K-quants (`llama-quantize` makes them of an F16 file); adapters of other kinds than LoRA.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sqlwright.errors import ModelError
+from sqlwright.models.gguf_file import METADATA_START, GgufHeader, TensorPlace, read_header
+from sqlwright.models.weights import dequantize
+
+KINDS = {"f16": 1, "q8_0": 7, "q4_0": 2}
+"""Formats of matrices, and the number by which a file says which one it mostly has."""
+_FILE_TYPE = b"general.file_type"
+_UINT32 = 4
+_FINE = ("token_embd.weight", "output.weight")
+"""Matrices that a 4-bit file keeps in 8 bits: what they hold is read once a token and matters most."""
+
+
+def write_merged(
+    base: Path,
+    adapters: Sequence[Path],
+    target: Path,
+    kind: str = "q8_0",
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> int:
+    """Write `base` with the GGUF LoRA `adapters` merged into it; return the file's size in bytes.
+
+    The file appears whole or not at all. `progress` gets the tensors written so far, and all.
+
+    Raises:
+        ModelError: a file is missing or damaged, an adapter doesn't fit, or the target can't be written.
+    """
+    import numpy as np
+
+    if kind not in KINDS:
+        raise ModelError(f"expected one of {', '.join(KINDS)} as the format of a merged model, found {kind!r}.")
+    header = read_header(base)
+    updates = [_updates(header, path) for path in adapters]
+    data = np.memmap(base, mode="r")
+    aside = target.with_name(target.name + ".partial")
+    try:
+        with aside.open("wb") as out:
+            _write_head(out, header, kind)
+            for done, place in enumerate(header.tensors.values(), 1):
+                values = dequantize(data, place)
+                for update in updates:
+                    if place.name in update:
+                        a, b, scale = update[place.name]
+                        values += (b @ a).mul_(scale)
+                raw = _encoded(values.numpy(), _format(place, kind))
+                out.write(raw)
+                out.write(bytes(_padding(len(raw), _alignment(header))))
+                progress(done, len(header.tensors))
+        aside.replace(target)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ModelError(f"{target}: expected a place for the merged model, found {error.strerror}.") from None
+    return target.stat().st_size
+
+
+def _updates(header: GgufHeader, path: Path) -> dict[str, tuple[Any, Any, float]]:
+    """Return A [rank, in], B [out, rank] and the scale by the name of the weight that an adapter updates."""
+    import numpy as np
+
+    adapter = read_header(path)
+    if adapter.metadata.get("general.type") != "adapter" or adapter.metadata.get("adapter.type") != "lora":
+        raise ModelError(f"{path}: expected a LoRA adapter, found a {adapter.architecture} model.")
+    data = np.memmap(path, mode="r")
+    alpha = float(adapter.metadata["adapter.lora.alpha"])
+    found = {}
+    for name in adapter.tensors:
+        target = name.removesuffix(".lora_a")
+        if target == name:
+            continue
+        a, b = (dequantize(data, adapter.tensors[f"{target}.{side}"]) for side in ("lora_a", "lora_b"))
+        place = header.tensors.get(target)
+        if adapter.architecture != header.architecture or place is None or place.shape != (len(b), a.shape[1]):
+            raise ModelError(f"{path}: its tensor {name} doesn't fit {header.path.name}; it was made for another base.")
+        found[target] = a, b, alpha / len(a)
+    return found
+
+
+def _write_head(out: BinaryIO, header: GgufHeader, kind: str) -> None:
+    """Write everything before the tensors: the base's metadata, and where each tensor will lie."""
+    with header.path.open("rb") as file:
+        file.seek(METADATA_START)
+        metadata = bytearray(file.read(header.metadata_end - METADATA_START))
+    mark = struct.pack("<Q", len(_FILE_TYPE)) + _FILE_TYPE + struct.pack("<I", _UINT32)
+    at = metadata.find(mark)
+    if at >= 0:
+        struct.pack_into("<I", metadata, at + len(mark), KINDS[kind])
+    out.write(b"GGUF" + struct.pack("<IQQ", 3, len(header.tensors), header.keys))
+    out.write(metadata)
+    offset = 0
+    for place in header.tensors.values():
+        name, made = place.name.encode(), _format(place, kind)
+        shape = tuple(reversed(place.shape))
+        out.write(struct.pack("<Q", len(name)) + name)
+        out.write(struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, made, offset))
+        size = _bytes(place, made)
+        offset += size + _padding(size, _alignment(header))
+    out.write(bytes(_padding(out.tell(), _alignment(header))))
+
+
+def _format(place: TensorPlace, kind: str) -> int:
+    """Return the number of the format in which a tensor is written: vectors stay exact."""
+    import gguf
+
+    types = gguf.GGMLQuantizationType
+    if len(place.shape) < 2:
+        return int(types.F32)
+    if kind == "f16" or place.shape[-1] % 32:
+        return int(types.F16)
+    return int(types.Q8_0 if kind == "q8_0" or place.name in _FINE else types.Q4_0)
+
+
+def _bytes(place: TensorPlace, made: int) -> int:
+    import gguf
+
+    block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(made)]
+    return math.prod(place.shape) // int(block) * int(size)
+
+
+def _encoded(values: Any, made: int) -> bytes:
+    import gguf
+
+    encoded: bytes = gguf.quants.quantize(values, gguf.GGMLQuantizationType(made)).tobytes()
+    return encoded
+
+
+def _alignment(header: GgufHeader) -> int:
+    return int(header.metadata.get("general.alignment", 32))
+
+
+def _padding(length: int, alignment: int) -> int:
+    return -length % alignment
