@@ -57,7 +57,7 @@ def test_all_fields_are_there(tiny_model: Path, small: Path, tmp_path: Path) -> 
 def test_others_are_drawn_where_the_likeliest_sql_cannot_be_run(tiny_model: Path, small: Path) -> None:
     said: list[str] = []
     answered = ask("Zzz?", str(small), model=str(tiny_model), samples=3, runs=small.parent, say=said.append)
-    assert re.search(r"The likeliest SQL can't be run \(.+\); 2 others vote on it\.", said[-1])
+    assert re.search(r"The likeliest SQL can't be run \(.+\); others vote on it\.", said[-1])
     assert answered.sql and bool(answered.error) != bool(answered.columns)
 
 

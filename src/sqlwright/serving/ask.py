@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlwright.databases import Executor, Limits, Schema
+from sqlwright.databases import Executor, Limits, Outcome, Schema
 from sqlwright.databases.notes import describe_with_notes
 from sqlwright.datasets.locate import cache_folder
 from sqlwright.decoding import Repairer, vote
-from sqlwright.decoding.confidence import read_confidence, signals, unknown_words
+from sqlwright.decoding.confidence import Confidence, read_confidence, signals, unknown_words
 from sqlwright.decoding.repair import telling
 from sqlwright.errors import DatabaseError, DataError
 from sqlwright.models.choose import choose_model
 from sqlwright.models.gguf import GgufEngine
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.prompts import STYLES, PromptFormat, PromptWriter
-from sqlwright.records import Question
+from sqlwright.records import Prompt, Question
 from sqlwright.sql.extract import extract_sql
 
 MAX_TOKENS = 300
@@ -103,37 +103,19 @@ def ask(
             prompt = writer.write(Question("", schema.name, question), database)
         if prompt.omitted:
             say(f"The schema is too long for the model; not shown to it: {', '.join(prompt.omitted)}")
-        answers = engine.answer(prompt.prefix, [prompt.suffix], MAX_TOKENS)
-        sql = extract_sql(answers[0].text)
-        outcome = executor.run(database, sql)
-        repairer = Repairer({schema.name: database}, executor)
-        why = f"can't be run ({outcome.message})" if not outcome.ok else "finds nothing"
-        if outcome.ok and telling(outcome):
-            why = "links tables by columns that don't belong together"
-        written = sql
-        sql, outcome = repairer.mended(sql, outcome, schema.name, question)
-        if sql != written:
-            say(f"The model's SQL {why} and was put right by what the database has. It was: {written}")
-        logs = answers[0].log_probabilities
-        chance = sure.of(signals(logs, sql, outcome, sql != written, question, schema)) if sure else None
-        unsure = sure is not None and chance is not None and chance < sure.vote_below
-        if samples > 1 and (not outcome.ok or unsure):
-            doubt = why if not outcome.ok else f"is right with a probability of {chance:.0%} only"
-            say(f"The likeliest SQL {doubt}; {samples - 1} others vote on it.")
-            answers += engine.draw(prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
-            voted = vote(prompt, answers, database, executor, repairer, question)
-            sql = voted.winner.sql
-            outcome = executor.run(database, sql)
-            made = sql not in {extract_sql(one.text) for one in answers}
-            chance = sure.of(signals(logs, sql, outcome, made, question, schema, voted.share)) if sure else None
-    guess = sure is not None and chance is not None and chance < sure.threshold
-    unknown = tuple(unknown_words(question, schema, sql)[0]) if guess else ()
-    if guess:
-        said = f" Nothing in the database is known by: {', '.join(unknown)}." if unknown else ""
-        say(f"This is a guess: the answer is right with a probability of {chance:.0%}.{said}")
+        ladder = _Ladder(engine, executor, prompt, question, database, schema, sure, say)
+        answer = ladder.greedy()
+        if samples > 1 and ladder.doubts(answer):
+            answer = ladder.voted(samples)
+        guess = sure is not None and answer.confidence is not None and answer.confidence < sure.threshold
+        unknown = tuple(unknown_words(question, schema, answer.sql)[0]) if guess else ()
+        if guess:
+            said = f" Nothing in the database is known by: {', '.join(unknown)}." if unknown else ""
+            say(f"This is a guess: the answer is right with a probability of {answer.confidence:.0%}.{said}")
+    outcome = answer.outcome
     return Answered(
         question=question,
-        sql=sql,
+        sql=answer.sql,
         columns=outcome.columns,
         rows=outcome.rows,
         truncated=outcome.truncated,
@@ -141,10 +123,80 @@ def ask(
         model=name,
         adapter=str(found.folder) if found else None,
         error="" if outcome.ok else outcome.message,
-        confidence=None if chance is None else round(chance, 3),
+        confidence=None if answer.confidence is None else round(answer.confidence, 3),
         guess=guess,
         unknown=unknown,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rung:
+    """Where a rung of the ladder ends: SQL, what came of it, and how likely it is right (None: unknown)."""
+
+    sql: str
+    outcome: Outcome
+    confidence: float | None
+
+
+class _Ladder:
+    """The rungs of one question: the likeliest SQL put right, and a vote where that is in doubt."""
+
+    def __init__(
+        self,
+        engine: GgufEngine,
+        executor: Executor,
+        prompt: Prompt,
+        question: str,
+        database: str,
+        schema: Schema,
+        sure: Confidence | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._engine, self._executor, self._prompt = engine, executor, prompt
+        self._question, self._database, self._schema, self._sure, self._say = question, database, schema, sure, say
+        self._repairer = Repairer({schema.name: database}, executor)
+        self._answers = engine.answer(prompt.prefix, [prompt.suffix], MAX_TOKENS)
+
+    def greedy(self) -> _Rung:
+        """Return the likeliest SQL, put right by what the database has."""
+        written = extract_sql(self._answers[0].text)
+        outcome = self._executor.run(self._database, written)
+        why = _why(outcome)
+        sql, outcome = self._repairer.mended(written, outcome, self._schema.name, self._question)
+        if sql != written:
+            self._say(f"The model's SQL {why} and was put right by what the database has. It was: {written}")
+        return _Rung(sql, outcome, self._chance(sql, outcome, sql != written))
+
+    def doubts(self, rung: _Rung) -> bool:
+        """Return whether others should vote on it."""
+        unlikely = self._sure is not None and rung.confidence is not None and rung.confidence < self._sure.vote_below
+        if not rung.outcome.ok:
+            self._say(f"The likeliest SQL {_why(rung.outcome)}; others vote on it.")
+        elif unlikely:
+            self._say(f"The likeliest SQL is right with a probability of {rung.confidence:.0%}; others vote on it.")
+        return unlikely or not rung.outcome.ok
+
+    def voted(self, samples: int) -> _Rung:
+        """Return the winner of a vote among the likeliest SQL and `samples` - 1 others."""
+        answers = self._answers + self._engine.draw(self._prompt.suffix, MAX_TOKENS, samples - 1, TEMPERATURE)
+        found = vote(self._prompt, answers, self._database, self._executor, self._repairer, self._question)
+        sql = found.winner.sql
+        outcome = self._executor.run(self._database, sql)
+        repaired = sql not in {extract_sql(one.text) for one in answers}
+        return _Rung(sql, outcome, self._chance(sql, outcome, repaired, found.share))
+
+    def _chance(self, sql: str, outcome: Outcome, repaired: bool, votes: float | None = None) -> float | None:
+        if self._sure is None:
+            return None
+        logs = self._answers[0].log_probabilities
+        return self._sure.of(signals(logs, sql, outcome, repaired, self._question, self._schema, votes))
+
+
+def _why(outcome: Outcome) -> str:
+    """Return what is wrong with a query, in words."""
+    if not outcome.ok:
+        return f"can't be run ({outcome.message})"
+    return "links tables by columns that don't belong together" if telling(outcome) else "finds nothing"
 
 
 def _schema(database: str) -> Schema:
