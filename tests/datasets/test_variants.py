@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -76,9 +77,20 @@ def test_the_seed_decides_and_a_share_of_nought_changes_nothing(quickstart: Data
     assert none.questions == questions and not none.databases
 
 
-def test_a_large_or_empty_database_is_left_alone(tmp_path: Path) -> None:
-    import sqlite3
+def test_tables_without_rows_are_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "shop.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE item (name TEXT)")
+        connection.execute("CREATE TABLE empty (name TEXT)")
+        connection.execute("INSERT INTO item VALUES ('pen')")
+    file = tmp_path / "q.jsonl"
+    file.write_text(json.dumps({"question": "Which?", "sql": "SELECT name FROM item", "database": str(path)}))
+    dataset = READERS["jsonl"]([file])
+    with Executor(workers=1) as executor:
+        assert vary(dataset.questions, dataset.databases, tmp_path / "v", executor, share=1, seed=0).varied == 1
 
+
+def test_a_large_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "large.sqlite"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE t (a INTEGER)")

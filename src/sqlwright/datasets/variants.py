@@ -148,7 +148,9 @@ def _source(database: Path, executor: Executor) -> Schema | None:
         schema = describe(database, 0, executor=executor)
     except DatabaseError:
         return None
-    fits = schema.engine == "SQLite" and all(0 <= (table.rows or MOST_ROWS + 1) <= MOST_ROWS for table in schema.tables)
+    fits = schema.engine == "SQLite" and all(
+        table.rows is not None and table.rows <= MOST_ROWS for table in schema.tables
+    )
     return schema if fits and schema.tables else None
 
 
