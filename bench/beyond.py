@@ -1,6 +1,6 @@
 """How a model does beyond Spider's habits: hand-written questions, and Spider's own in other words.
 
-    python bench/beyond.py --databases DIR [--run RUN] [--adapter FOLDER] [--only GROUP ...] [--show]
+    python bench/beyond.py --databases DIR [--run RUN] [--adapter FOLDER] [--only GROUP ...] [--no-base] [--show]
 
 `DIR` holds northwind.sqlite and sakila.sqlite; Chinook is packaged. 30 questions each (`*.questions.jsonl`) were
 written by hand before anything was predicted. With `--run`, the folder of a run whose evaluation part is Spider's
@@ -44,13 +44,15 @@ def main() -> int:
     parser.add_argument("--run", type=Path, help="run whose evaluation part is held-out training databases of Spider")
     parser.add_argument("--adapter", type=Path, default=package_path("adapter"))
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS)
+    parser.add_argument("--no-base", action="store_true", help="only the adapter")
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
     groups, databases = read_groups(options.databases, options.run)
     groups = {name: questions for name, questions in groups.items() if name in options.only}
     adapter = read_adapter(options.adapter)
     rights = {}
-    for label, lora in (("base", None), ("adapter", adapter.gguf)):
+    models = {} if options.no_base else {"base": None}
+    for label, lora in (models | {"adapter": adapter.gguf}).items():
         every = [question for questions in groups.values() for question in questions]
         sqls = answer(every, databases, adapter, lora)
         for how, found in sqls.items():
