@@ -91,7 +91,7 @@ def answer(
 ) -> dict[str, dict[str, str]]:
     """Return the SQL to each question, as written and repaired."""
     path = find_model(adapter.base)
-    with open_engine("torch", path, lora, parallel=_ROWS) as engine, Executor(workers=2) as executor:
+    with open_engine("torch", path, lora, context=0, parallel=_ROWS) as engine, Executor(workers=2) as executor:
         prompts = build_prompts(questions, databases, adapter.prompt_format(path), engine.count_tokens)
         waves = predict(engine, prompt_waves(prompts, _ROWS), _MAX_TOKENS)
         written = {one.id: one.sql for wave in waves for one in wave}
