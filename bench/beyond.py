@@ -81,7 +81,12 @@ def read_groups(samples: Path, run: Path | None) -> tuple[dict[str, list[Questio
 def _read(group: str, file: str, key: str) -> list[Question]:
     lines = (HERE / file).read_text(encoding="utf-8").splitlines()
     return [
-        Question(f"{group} {number}", one["database"], one[key], (one["sql"],))
+        Question(
+            f"{group} {number}",
+            one["database"],
+            one[key],
+            tuple([one["sql"]] if isinstance(one["sql"], str) else one["sql"]),
+        )
         for number, one in enumerate(map(json.loads, lines), 1)
     ]
 
