@@ -19,6 +19,8 @@ from sqlwright.sql.names import quoted
 _LIKE = 0.72
 """How alike a name must be to stand for one that doesn't exist."""
 _LONGEST_PATH = 3
+_BEGINNING = 4
+"""Letters that words of one stem share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Known:
         """Return whether the question names the table."""
         words = _words(self.tables[table].name)
         return bool(words) and all(map(self._asked, words))
+
+    def hinted(self, table: str) -> bool:
+        """Return whether the question has a word that begins as one of the table's name does (`reserved`)."""
+        return any(
+            self._asked(word) or any(word[:_BEGINNING] == asked[:_BEGINNING] for asked in self.words)
+            for word in _words(self.tables[table].name)
+            if len(word) > 2
+        )
 
     def asked_column(self, name: str, tables: Iterable[str]) -> str | None:
         """Return the column of `tables` that the question names in full and `name` in part, if it is one: no reference.

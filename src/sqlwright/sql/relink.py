@@ -38,6 +38,7 @@ def relinked(sql: str, schema: Schema, question: str = "") -> str | None:
             if scope.unknown or not scope.tables:
                 continue
             changed |= _joins(scope) | _inner_columns(scope, made) | _counted(scope) | _count_of_groups(select)
+            changed |= _needless(scope)
         return tree.sql(dialect="sqlite") if changed else None
     except (SqlglotError, RecursionError):
         return None
@@ -71,6 +72,53 @@ def _joins(scope: Scope) -> bool:
         condition.set("expression", scope.column(other_name, path[-1].other_column))
         changed = True
     return changed
+
+
+def _needless(scope: Scope) -> bool:
+    """Drop joins that only repeat rows; return whether there were any.
+
+    Such are joins of a table with itself by the same column, and of a table that refers to another one, isn't asked
+    for and gives nothing. Where DISTINCT takes the repeats away, the latter may be meant: "those that have one".
+    """
+    changed = False
+    select = scope.select
+    for join in list(select.args.get("joins") or ()):
+        name, condition = join.this.alias_or_name.lower(), join.args.get("on")
+        if join.side or not isinstance(condition, exp.EQ) or name not in scope.tables:
+            continue
+        sides = [one for one in (_place(scope, side) for side in (condition.this, condition.expression)) if one]
+        if len(sides) < 2 or name not in (sides[0][0], sides[1][0]) or sides[0][0] == sides[1][0]:
+            continue
+        own, other = sorted(sides, key=lambda one: one[0] != name)
+        itself = (scope.tables[name], own[1]) == (scope.tables[other[0]], other[1])
+        if not itself and (select.args.get("distinct") or _counts_rows(select) or not _repeats(scope, own, other)):
+            continue
+        inside = {id(one) for one in condition.find_all(exp.Column)}
+        used = [one for one in select.find_all(exp.Column) if id(one) not in inside and _is_of(scope, one, name)]
+        if all(one.name.lower() == own[1] for one in used):
+            for one in used:
+                one.replace(scope.column(*other))
+            scope.drop(name)
+            changed = True
+    return changed
+
+
+def _is_of(scope: Scope, column: exp.Column, name: str) -> bool:
+    return column.table.lower() == name or (not column.table and name in scope.having(column.name.lower()))
+
+
+def _counts_rows(select: exp.Select) -> bool:
+    """Return whether the query counts rows or shows all columns: then every joined row matters."""
+    return any(star.find_ancestor(exp.Select) is select for star in select.find_all(exp.Star))
+
+
+def _repeats(scope: Scope, own: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Return whether a table that isn't asked for refers to the other one: the join has a row for each reference."""
+    table, parent = scope.tables[own[0]], scope.tables[other[0]]
+    keys = [key.lower() for key in scope.known.tables[table].primary_key]
+    link = (table, own[1], parent, other[1])
+    linked = any((one.table, one.column, one.other, one.other_column) == link for one in scope.known.links)
+    return linked and keys != [own[1]] and bool(scope.known.words) and not scope.known.hinted(table)
 
 
 def _around(known: Known, table: str, column: str, other: str) -> list[Link]:
