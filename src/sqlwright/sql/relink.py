@@ -2,8 +2,8 @@
 
 What a small model writes may run and mean nothing: a join on two columns of which each refers to a third table, an IN
 whose inner column is one of the outer query (SQLite takes it for that without a word), a count of the rows of each
-primary key without a table to count, a count of the groups within each group. Columns of the same name are left alone,
-and so is what the schema has no single link for. What is returned is a proposal.
+primary key without a table to count, a count of the groups within each group, a join that only repeats rows. Columns of
+the same name are left alone, and so is what the schema has no single link for. What is returned is a proposal.
 
 Not covered: joins whose condition is a USING or stands in the WHERE; links of several columns.
 """
