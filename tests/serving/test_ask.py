@@ -160,3 +160,15 @@ def test_the_base_model_answers(base_model: Path, small: Path, question: str, ro
     answered = ask(question, str(small), adapter="none")
     assert answered.error == ""
     assert answered.rows == rows
+
+
+@pytest.mark.model
+def test_what_the_schema_cannot_answer_is_called_a_guess(base_model: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    shoes = ask("What is the average shoe size of the employees?", str(CHINOOK), runs=tmp_path, say=said.append)
+    assert shoes.guess and shoes.confidence is not None and shoes.confidence < 0.4
+    assert shoes.unknown == ("shoe", "size")
+    assert "This is a guess" in said[-1] and said[-1].endswith("Nothing in the database is known by: shoe, size.")
+    artists = ask("How many artists are there?", str(CHINOOK), runs=tmp_path)
+    assert artists.rows == [(275,)] and not artists.guess and not artists.unknown
+    assert artists.confidence is not None and artists.confidence > 0.7
