@@ -129,9 +129,7 @@ def answer(
         if kept and kept.is_file():
             for line in kept.read_text(encoding="utf-8").splitlines():
                 values = json.loads(line)
-                answers[values["id"]] = [
-                    Answer(text, tuple(logs), tuple(logs), True, 0.0) for text, logs in values["answers"]
-                ]
+                answers[values["id"]] = [Answer(text, (), tuple(logs), True, 0.0) for text, logs in values["answers"]]
         missing = [prompt for prompt in prompts if prompt.id not in answers]
         for wave in prompt_waves(missing, _ROWS // samples):
             asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlwright.records import Prompt
 # Share of prompts that must agree (18 of 20), and how far mean log-probabilities may lie apart.
 AGREEMENT = 0.9
 TOLERANCE = 0.05
+_SIDE_BY_SIDE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,9 @@ def compare_engines(
     from sqlwright.training.lora import read_lora
 
     total = 2 * len(prompts)
-    answers: list[Answer] = []
-    groups = prompt_groups(prompts, 8)
-    with GgufEngine(base, gguf_adapter, context=context, parallel=8, threads=threads) as engine:
-        for group in groups:
-            answers += engine.answer(group[0].prefix, [prompt.suffix for prompt in group], max_tokens)
-            progress(len(answers), total)
+    groups = prompt_groups(prompts, _SIDE_BY_SIDE)
+    with GgufEngine(base, gguf_adapter, context=context, parallel=_SIDE_BY_SIDE, threads=threads) as engine:
+        answers = _answers(engine, groups, max_tokens, lambda done: progress(done, total))
     tokenizer = load_tokenizer(base)
     model = read_lora(load_model(base, torch.float32), adapter)
     use_shared_prefix_attention(model.get_base_model())
@@ -107,20 +106,34 @@ def compare_merged(
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Agreement:
     """Return how well the GGUF engine with the `merged` file agrees with itself with `base` and a GGUF `adapter`."""
+    total = 2 * len(prompts)
+    groups = prompt_groups(prompts, _SIDE_BY_SIDE)
     found: list[list[Answer]] = []
     for model, lora in ((base, adapter), (merged, None)):
-        answers: list[Answer] = []
-        with GgufEngine(model, lora, context=context, parallel=8, threads=threads) as engine:
-            for group in prompt_groups(prompts, 8):
-                answers += engine.answer(group[0].prefix, [prompt.suffix for prompt in group], max_tokens)
-                progress(len(found) * len(prompts) + len(answers), 2 * len(prompts))
-        found.append(answers)
+        with GgufEngine(model, lora, context=context, parallel=_SIDE_BY_SIDE, threads=threads) as engine:
+            report = partial(_report, progress, len(found) * len(prompts), total)
+            found.append(_answers(engine, groups, max_tokens, report))
     agree = sum(one.tokens == other.tokens for one, other in zip(*found, strict=True))
     means = [
         sum(log for answer in answers for log in answer.log_probabilities) / max(1, sum(len(a.tokens) for a in answers))
         for answers in found
     ]
     return Agreement(len(prompts), agree, *means)
+
+
+def _report(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    progress(before + done, total)
+
+
+def _answers(
+    engine: GgufEngine, groups: Sequence[Sequence[Prompt]], max_tokens: int, progress: Callable[[int], None]
+) -> list[Answer]:
+    """Return the greedy answers to groups of prompts that share a prefix."""
+    answers: list[Answer] = []
+    for group in groups:
+        answers += engine.answer(group[0].prefix, [prompt.suffix for prompt in group], max_tokens)
+        progress(len(answers))
+    return answers
 
 
 def _scores(

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import METADATA_START, GgufHeader, TensorPlace, read_header
-from sqlwright.models.weights import dequantize
+from sqlwright.models.weights import dequantize, read_pairs
 
 KINDS = {"f16": 1, "q8_0": 7, "q4_0": 2}
 """Formats of matrices, and the number by which a file says which one it mostly has."""
@@ -71,24 +71,13 @@ def write_merged(
 
 def _updates(header: GgufHeader, path: Path) -> dict[str, tuple[Any, Any, float]]:
     """Return A [rank, in], B [out, rank] and the scale by the name of the weight that an adapter updates."""
-    import numpy as np
-
-    adapter = read_header(path)
-    if adapter.metadata.get("general.type") != "adapter" or adapter.metadata.get("adapter.type") != "lora":
-        raise ModelError(f"{path}: expected a LoRA adapter, found a {adapter.architecture} model.")
-    data = np.memmap(path, mode="r")
+    adapter, pairs = read_pairs(path)
     alpha = float(adapter.metadata["adapter.lora.alpha"])
-    found = {}
-    for name in adapter.tensors:
-        target = name.removesuffix(".lora_a")
-        if target == name:
-            continue
-        a, b = (dequantize(data, adapter.tensors[f"{target}.{side}"]) for side in ("lora_a", "lora_b"))
-        place = header.tensors.get(target)
+    for name, (a, b) in pairs.items():
+        place = header.tensors.get(name)
         if adapter.architecture != header.architecture or place is None or place.shape != (len(b), a.shape[1]):
             raise ModelError(f"{path}: its tensor {name} doesn't fit {header.path.name}; it was made for another base.")
-        found[target] = a, b, alpha / len(a)
-    return found
+    return {name: (a, b, alpha / len(a)) for name, (a, b) in pairs.items()}
 
 
 def _write_head(out: BinaryIO, header: GgufHeader, kind: str) -> None:

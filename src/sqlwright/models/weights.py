@@ -79,22 +79,12 @@ def read_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[Any, A
 
     Raises `ModelError` where the adapter is of another kind or doesn't fit the model.
     """
-    import numpy as np
-
-    header = read_header(path)
-    kind = header.metadata.get("general.type", "model")
-    if kind != "adapter" or header.metadata.get("adapter.type") != "lora":
-        raise ModelError(f"{path}: expected a LoRA adapter, found a {header.architecture} {kind}.")
-    data = np.memmap(path, mode="r")
+    header, pairs = read_pairs(path)
     parameters = dict(model.named_parameters())
     heads = {"q_proj": model.config.num_attention_heads, "k_proj": model.config.num_key_value_heads}
     matrices = {}
-    for name, place in header.tensors.items():
-        if not name.endswith(".lora_a"):
-            continue
-        a = dequantize(data, place)
-        b = dequantize(data, header.tensors[f"{name.removesuffix('.lora_a')}.lora_b"])
-        target = model_name(name.removesuffix(".lora_a"))
+    for name, (a, b) in pairs.items():
+        target = model_name(name)
         weight = parameters.get(target)
         if weight is None or weight.shape != (len(b), a.shape[1]):
             raise ModelError(f"{path}: its tensor {name} doesn't fit the model; it was trained on another base.")
@@ -103,6 +93,23 @@ def read_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[Any, A
             b = unpermute_rotary(b, heads[module])
         matrices[target] = a, b
     return float(header.metadata["adapter.lora.alpha"]), matrices
+
+
+def read_pairs(path: Path) -> tuple[GgufHeader, dict[str, tuple[Any, Any]]]:
+    """Return the header of a GGUF LoRA adapter, and A [rank, in] and B [out, rank] by the GGUF name of the weight.
+
+    Rows are in llama.cpp's order. Raises `ModelError` where the adapter is of another kind.
+    """
+    import numpy as np
+
+    header = read_header(path)
+    kind = header.metadata.get("general.type", "model")
+    if kind != "adapter" or header.metadata.get("adapter.type") != "lora":
+        raise ModelError(f"{path}: expected a LoRA adapter, found a {header.architecture} {kind}.")
+    data = np.memmap(path, mode="r")
+    names = [name.removesuffix(".lora_a") for name in header.tensors if name.endswith(".lora_a")]
+    a, b = ([dequantize(data, header.tensors[f"{name}.{side}"]) for name in names] for side in ("lora_a", "lora_b"))
+    return header, dict(zip(names, zip(a, b, strict=True), strict=True))
 
 
 def permute_rotary(rows: Any, heads: int) -> Any:

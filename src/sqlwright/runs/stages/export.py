@@ -86,10 +86,7 @@ def _check(run: Run) -> dict[str, Any]:
         base=run.model_path,
         adapter=run.folder.adapter,
         gguf_adapter=run.folder.adapter / "adapter.gguf",
-        max_tokens=run.recipe.predict.max_tokens,
-        context=_context(run),
-        threads=run.recipe.model.threads,
-        progress=lambda done, total: run.reporter.progress("check the export", done, total),
+        **_settings(run, "check the export"),
     )
     run.reporter.say(
         f"GGUF and torch: {agreement.agree} of {agreement.prompts} greedy answers agree, mean log-probability "
@@ -130,10 +127,7 @@ def _merge(run: Run, folder: Path, *, check: bool) -> dict[str, Any]:
         base=run.model_path,
         adapter=folder / "adapter.gguf",
         merged=path,
-        max_tokens=run.recipe.predict.max_tokens,
-        context=_context(run),
-        threads=run.recipe.model.threads,
-        progress=lambda done, total: run.reporter.progress("check the merged file", done, total),
+        **_settings(run, "check the merged file"),
     )
     run.reporter.say(
         f"Merged file and adapter: {agreement.agree} of {agreement.prompts} greedy answers agree, mean "
@@ -159,6 +153,16 @@ def _prompts(run: Run) -> list[Prompt]:
     random.Random(run.recipe.seed).shuffle(names)
     chosen = sorted(prompts, key=lambda prompt: names.index(prompt.database))[:wanted]
     return [dataclasses.replace(prompt, target="") for prompt in chosen]
+
+
+def _settings(run: Run, label: str) -> dict[str, Any]:
+    """Return how prompts are answered for a check; `label` says in the progress which one."""
+    return {
+        "max_tokens": run.recipe.predict.max_tokens,
+        "context": _context(run),
+        "threads": run.recipe.model.threads,
+        "progress": lambda done, total: run.reporter.progress(label, done, total),
+    }
 
 
 def _context(run: Run) -> int:
@@ -225,8 +229,12 @@ def _merged_line(facts: dict[str, Any]) -> str:
     if "merged" not in facts:
         return ""
     kind = facts["merged"]
-    agree = f"{facts['merged agree']} of {facts['checked']}" if facts.get("checked") else "Not checked: 0"
+    agree = (
+        f"{facts['merged agree']} of {facts['checked']} greedy answers are the adapter's."
+        if facts.get("checked")
+        else "Not checked."
+    )
     return (
         f"- `model-{kind}.gguf`: base and adapter in one file, for programs that take no adapters (`Modelfile` for "
-        f"Ollama). {agree} greedy answers are the adapter's."
+        f"Ollama). {agree}"
     )
