@@ -144,7 +144,7 @@ def score_robust(
     verdicts = []
     for number, item in enumerate(todo, 1):
         golds = [(sql, outcomes(item.database_path, sql)) for sql in item.golds]
-        comparison = _judge(golds, outcomes(item.database_path, item.prediction), extra_columns)
+        comparison = judge(golds, outcomes(item.database_path, item.prediction), extra_columns)
         verdicts.append(
             Verdict(
                 id=item.id,
@@ -158,6 +158,28 @@ def score_robust(
         if progress:
             progress(number, len(todo))
     return verdicts
+
+
+def judge(golds: Sequence[tuple[str, Outcome]], predicted: Outcome, extra_columns: bool = False) -> Comparison:
+    """Return the comparison with the first gold that agrees, or else with the first gold that ran."""
+    ran = [(sql, outcome) for sql, outcome in golds if outcome.ok]
+    if not ran:
+        why = golds[0][1].message if golds else "the question has no gold"
+        return Comparison(False, "gold_failed", why)
+    if not predicted.ok:
+        return Comparison(False, predicted.error_class, predicted.message)
+    first: Comparison | None = None
+    for sql, outcome in ran:
+        if outcome.truncated or predicted.truncated:
+            found = Comparison(False, "truncated", "a result was cut at the executor's limits: raise them")
+        else:
+            ordered = has_top_level_order(sql)
+            found = results_equal(Rows.of(outcome), Rows.of(predicted), ordered=ordered, extra_columns=extra_columns)
+        if found.equal:
+            return found
+        first = first or found
+    assert first is not None
+    return first
 
 
 def run_once(executor: Executor, jobs: Iterable[tuple[Path | str, str]]) -> Callable[[Path | str, str], Outcome]:
@@ -181,28 +203,6 @@ def run_once(executor: Executor, jobs: Iterable[tuple[Path | str, str]]) -> Call
         return known[key] if uses[key] else known.pop(key)
 
     return outcome
-
-
-def _judge(golds: list[tuple[str, Outcome]], predicted: Outcome, extra_columns: bool) -> Comparison:
-    """Return the comparison with the first gold that agrees, or else with the first gold that ran."""
-    ran = [(sql, outcome) for sql, outcome in golds if outcome.ok]
-    if not ran:
-        why = golds[0][1].message if golds else "the question has no gold"
-        return Comparison(False, "gold_failed", why)
-    if not predicted.ok:
-        return Comparison(False, predicted.error_class, predicted.message)
-    first: Comparison | None = None
-    for sql, outcome in ran:
-        if outcome.truncated or predicted.truncated:
-            found = Comparison(False, "truncated", "a result was cut at the executor's limits: raise them")
-        else:
-            ordered = has_top_level_order(sql)
-            found = results_equal(Rows.of(outcome), Rows.of(predicted), ordered=ordered, extra_columns=extra_columns)
-        if found.equal:
-            return found
-        first = first or found
-    assert first is not None
-    return first
 
 
 def _same(a: Row, b: Row) -> bool:
