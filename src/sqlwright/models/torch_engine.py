@@ -66,8 +66,18 @@ class TorchEngine:
         use_shared_prefix_attention(self._causal)
         if self.device == "cpu":
             _multiply_few_rows_faster(self._causal)
-        vocabulary = self._tokenizer.get_vocab()
-        self._ends = {self._tokenizer.eos_token_id} | {vocabulary[name] for name in _ENDS if name in vocabulary}
+        self._ends = _end_ids(self._tokenizer)
+
+    @classmethod
+    def around(cls, model: Any, tokenizer: Any, parallel: int = 96) -> Self:
+        """Return an engine that answers with a transformers model as it stands: one that learns in between, say.
+
+        It must already run packs (`use_shared_prefix_attention`).
+        """
+        engine = cls.__new__(cls)
+        engine.parallel, engine.device = parallel, str(model.device)
+        engine._causal, engine._tokenizer, engine._ends = model, tokenizer, _end_ids(tokenizer)
+        return engine
 
     def __enter__(self) -> Self:
         return self
@@ -128,12 +138,14 @@ class TorchEngine:
         temperature: float,
         seed: int = 0,
         stop: Sequence[str] = STOP,
+        *,
+        greedy: bool = True,
     ) -> list[list[list[Answer]]]:
-        """Return `samples` answers to each suffix of each prefix: the greedy one, then drawn ones.
+        """Return `samples` answers to each suffix of each prefix: the greedy one if it is asked for, then drawn ones.
 
         A suffix is read once for all its answers; at most `parallel` answers in all.
         """
-        return self._answers(wave, max_tokens, [0.0] + [temperature] * (samples - 1), seed, stop)
+        return self._answers(wave, max_tokens, [0.0] * greedy + [temperature] * (samples - greedy), seed, stop)
 
     def _answers(
         self,
@@ -380,6 +392,12 @@ class _Memory:
             weights.append(weight[..., length:])
         output = torch.cat(outputs, dim=1) + torch.cat(weights, dim=1) @ own_v
         return output.transpose(0, 1).reshape(1, count, heads, size)
+
+
+def _end_ids(tokenizer: Any) -> set[int]:
+    """Return the tokens that end an answer."""
+    vocabulary = tokenizer.get_vocab()
+    return {tokenizer.eos_token_id} | {vocabulary[name] for name in _ENDS if name in vocabulary}
 
 
 def _multiply_few_rows_faster(model: Any) -> None:

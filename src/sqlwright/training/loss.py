@@ -48,6 +48,38 @@ class HeadLoss(torch.autograd.Function):
         return grad_hidden * grads[0].to(grad_hidden.dtype), None, None
 
 
+class TokenLogs(torch.autograd.Function):
+    """Log-probabilities [N] of labels [N] under `linear(hidden [N, D], weight [V, D])`, each with a gradient of its own.
+
+    What becomes of them is not known on the way forward, so the logits are computed again on the way back, by chunks.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the log-probabilities (natural log, float32), and keep what the gradient needs."""
+        ctx.save_for_backward(hidden, weight, labels)
+        logs = []
+        for start in range(0, len(labels), ROWS_AT_ONCE):
+            logits = linear(hidden[start : start + ROWS_AT_ONCE], weight).float()
+            wanted = labels[start : start + ROWS_AT_ONCE, None]
+            logs.append(logits.gather(1, wanted)[:, 0] - torch.logsumexp(logits, dim=-1))
+        return torch.cat(logs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Return the gradient for `hidden`."""
+        hidden, weight, labels = ctx.saved_tensors
+        found = []
+        for start in range(0, len(labels), ROWS_AT_ONCE):
+            rows = hidden[start : start + ROWS_AT_ONCE]
+            wanted = labels[start : start + ROWS_AT_ONCE, None]
+            share = linear(rows, weight).float().softmax(-1).neg_()
+            share.scatter_add_(1, wanted, share.new_ones(wanted.shape))
+            share.mul_(grads[0][start : start + ROWS_AT_ONCE, None])
+            found.append(share.to(rows.dtype) @ weight)
+        return torch.cat(found), None, None
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """What the model says of the target tokens of a pack: log-probabilities [N] and whether each is the likeliest."""
@@ -62,6 +94,14 @@ def pack_loss(model: Any, batch: Pack) -> torch.Tensor:
         _hidden(model, batch), _head(model).weight, batch.labels
     )
     return loss
+
+
+def token_logs(model: Any, batch: Pack) -> torch.Tensor:
+    """Return the log-probability [N] of each target token of the pack (natural log, float32), with gradients."""
+    logs: torch.Tensor = TokenLogs.apply(  # type: ignore[no-untyped-call]
+        _hidden(model, batch), _head(model).weight, batch.labels
+    )
+    return logs
 
 
 @torch.no_grad()
