@@ -28,8 +28,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sqlwright.databases import Executor, Schema, describe
 from sqlwright.datasets import package_path
 from sqlwright.datasets.synthesis.unanswerable import CATEGORY, unanswerable_questions
@@ -38,11 +36,11 @@ from sqlwright.decoding.confidence import (
     SIGNALS,
     VOTED,
     Confidence,
-    Weights,
     signals,
     unknown_words,
     write_confidence,
 )
+from sqlwright.decoding.ranker import fit
 from sqlwright.evaluation.robust import RobustItem, score_robust
 from sqlwright.models.adapter import read_adapter
 from sqlwright.models.engines import open_engine
@@ -59,7 +57,6 @@ GUESS = 0.4
 """Answers less likely right than this are called guesses."""
 MOST_VOTING = 0.4
 """Share of questions that may vote: at 1.2 seconds for the greedy answer and 4.5 for a vote, 3 seconds in the mean."""
-_PENALTY = 1.0
 _IN_DATABASES = 5
 _MAX_TOKENS = 200
 _ROWS = 96
@@ -187,26 +184,6 @@ def judge(
         )
         for question in questions
     ]
-
-
-def fit(found: Sequence[Sequence[float]], right: Sequence[bool]) -> Weights:
-    """Return the logistic regression with a quadratic penalty on the weights of standardised signals."""
-    x = np.array([(1.0, *one) for one in found])
-    y = np.array(right, dtype=float)
-    scale = np.maximum(x.std(axis=0), 1e-9)
-    scale[0] = 1.0
-    z = x / scale
-    penalty = np.diag([0.0] + [_PENALTY] * (x.shape[1] - 1))
-    w = np.zeros(x.shape[1])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-z @ w))
-        slope = z.T @ (p - y) + penalty @ w
-        step = np.linalg.solve((z.T * (p * (1 - p))) @ z + penalty + 1e-9 * np.eye(len(w)), slope)
-        w -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    bias, *weights = (round(value, 4) for value in (w / scale).tolist())
-    return Weights(bias, tuple(weights))
 
 
 def held_out(cases: Sequence[Case], found: Sequence[Sequence[float]], right: Sequence[bool]) -> list[float]:

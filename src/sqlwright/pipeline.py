@@ -1,11 +1,12 @@
-"""The map of SQLWright: five stages from question files to a scored, usable model, and the loop that runs them.
+"""The map of SQLWright: stages from question files to a scored, usable model, and the loop that runs them.
 
     question files ─prepare─▶ questions.jsonl ─train─▶ adapter/ ─predict─▶ completions.jsonl ─evaluate─▶ report.html
                                                               └─export─▶ export/adapter.gguf
 
 A stage names what it depends on (`inputs`), does its work (`execute`) and names what it wrote (`outputs`). The loop
 runs every stage whose inputs changed since it was last done and says why; a stage that was interrupted goes on where
-it stopped. `predict` comes up to three times: with the base model alone, for the comparison, with the adapter, and
+it stopped. `prefer` learns on from the model's own answers, where the recipe asks for it, and belongs to the command
+`train`. `predict` comes up to three times: with the base model alone, for the comparison, with the adapter, and
 with the adapter by repair and vote, where the recipe asks for them.
 """
 
@@ -25,7 +26,7 @@ from sqlwright.runs.outcome import Outcome
 from sqlwright.runs.plan import PlanReport, make_plan_report
 from sqlwright.runs.reporter import Reporter, Silent
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages import best, evaluate, export, predict, prepare, train
+from sqlwright.runs.stages import best, evaluate, export, predict, prefer, prepare, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,16 @@ STAGES: tuple[Stage, ...] = (
     Stage("prepare", "prepare", prepare.inputs, prepare.execute, prepare.outputs),
     Stage("train", "train", train.inputs, train.execute, train.outputs, frozenset({"prepare"})),
     Stage(
+        "prefer", "train", prefer.inputs, prefer.execute, prefer.outputs, frozenset({"prepare", "train"}), prefer.wanted
+    ),
+    Stage(
         "predict.base",
         "predict",
         predict.inputs,
         partial(predict.execute, adapter=False),
         lambda run: [run.folder.baseline],
         frozenset({"prepare"}),
-        lambda run: train.trains(run) and run.recipe.predict.baseline,
+        lambda run: bool(prefer.made(run)) and run.recipe.predict.baseline,
     ),
     Stage(
         "predict",
@@ -65,7 +69,7 @@ STAGES: tuple[Stage, ...] = (
         predict.inputs_after,
         partial(predict.execute, adapter=True),
         lambda run: [run.folder.completions],
-        frozenset({"prepare", "train"}),
+        frozenset({"prepare", "train", "prefer"}),
     ),
     Stage(
         "predict.best",
@@ -73,7 +77,7 @@ STAGES: tuple[Stage, ...] = (
         best.inputs,
         best.execute,
         lambda run: [run.folder.best],
-        frozenset({"prepare", "train", "predict"}),
+        frozenset({"prepare", "train", "prefer", "predict"}),
         lambda run: run.recipe.predict.ladder,
     ),
     Stage(
@@ -90,7 +94,7 @@ STAGES: tuple[Stage, ...] = (
         export.inputs,
         export.execute,
         export.outputs,
-        frozenset({"prepare", "train", "evaluate"}),
+        frozenset({"prepare", "train", "prefer", "evaluate"}),
     ),
 )
 

@@ -18,8 +18,8 @@ from torch.nn.functional import logsigmoid  # noqa: E402
 
 from sqlwright.models.attention import use_shared_prefix_attention  # noqa: E402
 from sqlwright.recipe import PreferSettings, TrainSettings  # noqa: E402
-from sqlwright.training.loss import pack_loss, score_targets, token_logs  # noqa: E402
 from sqlwright.training.lora import trainable, use_fast_lora  # noqa: E402
+from sqlwright.training.loss import pack_loss, score_targets, token_logs  # noqa: E402
 from sqlwright.training.packing import Encoded, pack  # noqa: E402
 from sqlwright.training.preference import (  # noqa: E402
     CLIP,
@@ -37,9 +37,7 @@ needs("peft")
 
 Groups = list[list[Encoded]]
 SHAPE = [(25, [(5, 6), (4, 7), (3, 2)]), (11, [(3, 9)]), (40, [(8, 5), (2, 12)])]
-TRAIN = TrainSettings(
-    rank=4, questions_per_step=4, questions_per_sequence=3, tokens_per_batch=128, checkpoint_every=1
-)
+TRAIN = TrainSettings(rank=4, questions_per_step=4, questions_per_sequence=3, tokens_per_batch=128, checkpoint_every=1)
 
 
 def make_pairs(groups: Groups) -> list[Pair]:
@@ -203,9 +201,7 @@ def test_grpo_raises_the_reward(
 ) -> None:
     questions = [one for group in make_questions([(12, [(3, 1)] * 2)]) for one in group]
     policy = open_policy(make_model("qwen2"), TRAIN, 0, None)
-    result = train_grpo(
-        policy, 10, lambda number: draw_with(policy, questions, 5, number), hand(tmp_path, beta=0.02)
-    )
+    result = train_grpo(policy, 10, lambda number: draw_with(policy, questions, 5, number), hand(tmp_path, beta=0.02))
     rewards = [line["reward"] for line in result.lines]
     assert sum(rewards[-3:]) / 3 > 0.8 > 0.5 > sum(rewards[:2]) / 2
     assert max(line["divergence"] for line in result.lines) > 0
@@ -217,7 +213,9 @@ def test_grpo_learns_nothing_where_all_answers_are_alike(
     (questions,) = make_questions([(12, [(3, 2)] * 2)])
     policy = open_policy(make_model("qwen2"), TRAIN, 0, None)
     before = {name: weight.detach().clone() for name, weight in trainable(policy).items()}
-    groups = [[Tried(answered(one, (3, number), f"{one.id} {number}"), 0.5) for number in range(3)] for one in questions]
+    groups = [
+        [Tried(answered(one, (3, number), f"{one.id} {number}"), 0.5) for number in range(3)] for one in questions
+    ]
     result = train_grpo(policy, 1, lambda _: groups, hand(tmp_path))
     assert (result.lines[0]["groups"], result.lines[0]["groups_learned"]) == (2, 0)
     assert all(torch.equal(before[name], weight) for name, weight in trainable(policy).items())

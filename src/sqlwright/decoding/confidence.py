@@ -114,8 +114,8 @@ def read_confidence(folder: Path) -> Confidence | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return Confidence(
-            _weights(values["alone"], SIGNALS),
-            _weights(values["voted"], VOTED),
+            read_weights(values["alone"], SIGNALS),
+            read_weights(values["voted"], VOTED),
             float(values["threshold"]),
             float(values["vote_below"]),
             str(values.get("fitted_on", "")),
@@ -132,7 +132,8 @@ def write_confidence(folder: Path, fitted: Confidence) -> None:
     (folder / FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
-def _weights(values: Mapping[str, Any], kinds: Sequence[str]) -> Weights:
+def read_weights(values: Mapping[str, Any], kinds: Sequence[str]) -> Weights:
+    """Return the weights that a file holds; raise `ValueError` where they are for other signals than `kinds`."""
     if tuple(values["weights"]) != tuple(kinds):
         raise ValueError(f"expected weights for {', '.join(kinds)}, found {', '.join(values['weights'])}")
     return Weights(float(values["bias"]), tuple(float(weight) for weight in values["weights"].values()))

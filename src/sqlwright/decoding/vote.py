@@ -3,6 +3,7 @@
 Self-consistency for SQL: texts that differ can have the same result, and answers that don't run are no candidates at
 all; repaired ones count half, since half of them are right. Results that say little (no rows, or nothing but zeros and
 NULLs) count half, since wrong conditions often have them. Ties go to the result whose likeliest answer is likelier.
+With a ranker (see `ranker`), an answer counts as much as it is likely to be right.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from sqlwright.databases import Executor, Outcome
 from sqlwright.decoding.greedy import Wave, completion
+from sqlwright.decoding.ranker import Ranker
 from sqlwright.decoding.repair import Repairer, telling
 from sqlwright.models.engines import Engine
 from sqlwright.models.gguf import Answer
@@ -47,10 +49,12 @@ def predict_voted(
     seed: int = 0,
     repairer: Repairer | None = None,
     questions: Mapping[str, str] | None = None,
+    ranker: Ranker | None = None,
 ) -> Iterator[list[Voted]]:
     """Yield the votes on the prompts of each wave; `samples` answers are decoded to each, one of them greedy.
 
-    With a `repairer`, answers that don't run are repaired; `questions` are the texts by the prompts' ids.
+    With a `repairer`, answers that don't run are repaired; with a `ranker`, likelier right ones count more; `questions`
+    are the texts by the prompts' ids.
     """
     for wave in waves:
         asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]
@@ -62,7 +66,7 @@ def predict_voted(
         ]
         texts = questions or {}
         yield [
-            vote(prompt, several, databases[prompt.database], executor, repairer, texts.get(prompt.id, ""))
+            vote(prompt, several, databases[prompt.database], executor, repairer, texts.get(prompt.id, ""), ranker)
             for prompt, several in pairs
         ]
 
@@ -74,6 +78,7 @@ def vote(
     executor: Executor,
     repairer: Repairer | None = None,
     question: str = "",
+    ranker: Ranker | None = None,
 ) -> Voted:
     """Return the vote on the answers to a prompt, the first of which is the greedy one.
 
@@ -89,7 +94,15 @@ def vote(
         repaired = {text for old, (text, _) in mended.items() if text != old} - set(texts)
         outcomes = dict(mended.values())
         written = [replace(one, sql=mended[one.sql][0]) for one in written]
-    order = rank([(one.sql, one.log_probability) for one in written], outcomes, repaired)
+    sure = [1.0] * len(written)
+    if ranker:
+        sure = [
+            ranker.of(
+                answer.log_probabilities, one.sql, outcomes[one.sql], one.sql in repaired, question, prompt.database
+            )
+            for one, answer in zip(written, answers, strict=True)
+        ]
+    order = rank([(one.sql, one.log_probability) for one in written], outcomes, repaired, sure)
     by_sql = {one.sql: one for one in reversed(written)}
     votes = [_weight(outcomes[one.sql], one.sql in repaired) for one in written]
     key = _result(outcomes[order[0]])
@@ -104,9 +117,12 @@ def vote(
 
 
 def rank(
-    written: Sequence[tuple[str, float | None]], outcomes: Mapping[str, Outcome], repaired: Collection[str] = ()
+    written: Sequence[tuple[str, float | None]],
+    outcomes: Mapping[str, Outcome],
+    repaired: Collection[str] = (),
+    sure: Sequence[float] = (),
 ) -> list[str]:
-    """Return the different texts of `written` (SQL, mean log-probability), best first.
+    """Return the different texts of `written` (SQL, mean log-probability), best first; `sure` is what each counts.
 
     Those whose result has most votes come first, then those of the next result, at last those that don't run; the
     first of `written` leads among these. Within a result the likeliest text leads.
@@ -114,9 +130,9 @@ def rank(
     votes: dict[Any, float] = {}
     best: dict[Any, float] = {}
     likely: dict[str, float] = {}
-    for sql, log in written:
+    for (sql, log), counts in zip(written, sure or [1.0] * len(written), strict=True):
         key, log = _result(outcomes[sql]), float("-inf") if log is None else log
-        votes[key] = votes.get(key, 0.0) + _weight(outcomes[sql], sql in repaired)
+        votes[key] = votes.get(key, 0.0) + counts * _weight(outcomes[sql], sql in repaired)
         best[key] = max(best.get(key, float("-inf")), log)
         likely[sql] = max(likely.get(sql, float("-inf")), log)
     first = {sql: place for place, (sql, _) in reversed(list(enumerate(written)))}

@@ -18,6 +18,8 @@ from sqlwright.prompts import STYLES, PromptFormat, Shot
 from sqlwright.records import read_records, write_records
 
 SHOTS = "shots.jsonl"
+FOLDERS = ("preferred", "adapter")
+"""Where a run keeps adapters: the one that learned on from its own answers, if there is one, before the one it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def write_shots(folder: Path, shots: Sequence[Shot]) -> None:
 def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
     """Return the newest adapter for the base among the runs in the folder, None if there is none."""
     found = []
-    for settings in runs.glob("*/adapter/prompt.json"):
+    for settings in [path for name in FOLDERS for path in runs.glob(f"*/{name}/prompt.json")]:
         try:
             adapter = read_adapter(settings.parent)
         except ModelError:
@@ -105,7 +107,7 @@ def read_adapter(path: Path) -> Adapter:
 
     Raises `ModelError` where there is none, or it was not written by SQLWright.
     """
-    for folder in (path, path / "adapter"):
+    for folder in (path, *(path / name for name in FOLDERS)):
         gguf, settings = folder / "adapter.gguf", folder / "prompt.json"
         if gguf.is_file() and settings.is_file():
             break

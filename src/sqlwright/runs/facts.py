@@ -23,6 +23,8 @@ def run_facts(run: Run) -> Iterator[tuple[str, str, str]]:
             yield "Data", name, str(value)
     for name, value in facts("train").items():
         yield "Training", name, " → ".join(map(str, value)) if isinstance(value, list) else str(value)
+    for name, value in facts("prefer").items():
+        yield "Preference", name, " → ".join(map(str, value)) if isinstance(value, list) else str(value)
     yield "Training", "learning rate", f"{recipe.train.learning_rate:g}"
     yield "Training", "seed", str(recipe.seed)
     for stage, when in (("predict.base", "before"), ("predict", "after"), ("predict.best", "best")):

@@ -29,6 +29,7 @@ class RunFolder:
         self.recipe = path / "recipe.toml"
         self.questions = path / "questions.jsonl"
         self.adapter = path / "adapter"
+        self.preferred = path / "preferred"
         self.completions = path / "completions.jsonl"
         self.baseline = path / "completions.base.jsonl"
         self.best = path / "completions.best.jsonl"

@@ -49,7 +49,7 @@ class HeadLoss(torch.autograd.Function):
 
 
 class TokenLogs(torch.autograd.Function):
-    """Log-probabilities [N] of labels [N] under `linear(hidden [N, D], weight [V, D])`, each with a gradient of its own.
+    """Log-probabilities [N] of labels [N] under `linear(hidden [N, D], weight [V, D])`, each with its own gradient.
 
     What becomes of them is not known on the way forward, so the logits are computed again on the way back, by chunks.
     """

@@ -92,7 +92,9 @@ def deal_pairs(pairs: Sequence[Pair], size: int, per_step: int, tokens: int, see
 
     A group has at most `size` pairs, right and wrong answers by turns, so that a pair is never torn apart.
     """
-    whole = [replace(pair.right, id=str(n), branch=pair.right.branch + pair.wrong.branch) for n, pair in enumerate(pairs)]
+    whole = [
+        replace(pair.right, id=str(n), branch=pair.right.branch + pair.wrong.branch) for n, pair in enumerate(pairs)
+    ]
     steps = deal_steps(deal_groups(whole, size, tokens, seed), per_step)
 
     def both(group: Sequence[Encoded]) -> list[Encoded]:

@@ -143,6 +143,7 @@ def train_grpo(
         gains, kept = _gains(groups)
         rewards = [one.reward for group in groups for one in group]
         found = {"reward": sum(rewards) / max(1, len(rewards)), "groups": len(groups), "groups_learned": kept}
+        found |= {"loss": 0.0, "divergence": 0.0, "gradient_norm": 0.0}
         if not gains:
             return found
         dealt = deal_groups([one for one, _ in gains.values()], len(gains), tokens, hand.seed + run.step)

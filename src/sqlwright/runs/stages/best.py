@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlwright.databases import Executor, Limits
 from sqlwright.decoding import Repairer, Wave, predict_voted
+from sqlwright.decoding.ranker import Ranker, read_ranker
 from sqlwright.models.engines import Engine
 from sqlwright.records import Completion, read_records, write_records
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages import predict
+from sqlwright.runs.stages.prefer import made
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -57,6 +59,8 @@ def _winners(
 ) -> Iterator[list[Completion]]:
     """Yield the winners of the votes on each wave."""
     settings = run.recipe.predict
+    own = made(run) or (run.adapter.folder if run.adapter else None)
+    weights = read_ranker(own) if own else None
     done = 0
     for wave in predict_voted(
         engine,
@@ -69,6 +73,7 @@ def _winners(
         seed=run.recipe.seed,
         repairer=repairer,
         questions=questions,
+        ranker=Ranker(weights, run.databases, executor) if weights else None,
     ):
         done += len(wave)
         progress(done)

@@ -13,7 +13,7 @@ from sqlwright.models.adapter import read_adapter
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path, hash_values, write_text
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages.train import trains
+from sqlwright.runs.stages.prefer import made
 
 CHECK = "check.json"
 """The figures of the check, in the export's folder, and a hash of them and of all that they depend on."""
@@ -21,7 +21,7 @@ CHECK = "check.json"
 
 def inputs(run: Run) -> dict[str, str]:
     """Return the adapter, the base, how many prompts are checked, and the scores, which the model card shows."""
-    return _checked(run) | ({"scores": hash_values(_scores(run))} if trains(run) else {})
+    return _checked(run) | ({"scores": hash_values(_scores(run))} if made(run) else {})
 
 
 def _checked(run: Run) -> dict[str, str]:
@@ -29,7 +29,8 @@ def _checked(run: Run) -> dict[str, str]:
     export = run.recipe.export
     values = {"export.check_prompts": str(export.check_prompts), "model": run.model_hash}
     values |= {"export.merged": export.merged} if export.merged else {}
-    return values | ({"adapter": hash_path(run.folder.adapter)} if trains(run) else {})
+    own = made(run)
+    return values | ({"adapter": hash_path(own)} if own else {})
 
 
 def _scores(run: Run) -> dict[str, Any]:
@@ -41,20 +42,21 @@ def _scores(run: Run) -> dict[str, Any]:
 
 def outputs(run: Run) -> list[Path]:
     """Return the export folder, if there is an adapter."""
-    return [run.folder.path / "export"] if trains(run) else []
+    return [run.folder.path / "export"] if made(run) else []
 
 
 def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     """Write `export/` (GGUF, prompt settings, PEFT's own files, model card) if the check holds; return its figures."""
-    if not trains(run):
+    own = made(run)
+    if own is None:
         return {"adapter": "none: nothing was trained"}
     target, aside = run.folder.path / "export", run.folder.path / "export.partial"
     facts = _earlier_check(run, target / CHECK)
     for stale in (target, aside):
         shutil.rmtree(stale, ignore_errors=True)
     known = bool(facts)
-    facts = facts or _check(run)
-    shutil.copytree(run.folder.adapter, aside)
+    facts = facts or _check(run, own)
+    shutil.copytree(own, aside)
     if run.recipe.export.merged:
         facts |= _merge(run, aside, check=not known)
     write_text(aside / CHECK, json.dumps({"figures": facts, "of": hash_values(_checked(run), facts)}) + "\n")
@@ -75,7 +77,7 @@ def _earlier_check(run: Run, path: Path) -> dict[str, Any]:
     return figures if found["of"] == hash_values(_checked(run), figures) else {}
 
 
-def _check(run: Run) -> dict[str, Any]:
+def _check(run: Run, adapter: Path) -> dict[str, Any]:
     chosen = _prompts(run)
     if not chosen:
         return {"checked": 0}
@@ -84,8 +86,8 @@ def _check(run: Run) -> dict[str, Any]:
     agreement = compare_engines(
         chosen,
         base=run.model_path,
-        adapter=run.folder.adapter,
-        gguf_adapter=run.folder.adapter / "adapter.gguf",
+        adapter=adapter,
+        gguf_adapter=adapter / "adapter.gguf",
         **_settings(run, "check the export"),
     )
     run.reporter.say(
@@ -184,7 +186,7 @@ def _modelfile(run: Run, name: str) -> str:
 def _card(run: Run, facts: dict[str, Any]) -> str:
     """Return the model card: base, data, prompt, scores with intervals, the check, and how to use it."""
     recipe = run.recipe
-    adapter = read_adapter(run.folder.adapter)
+    adapter = read_adapter(made(run) or run.folder.adapter)
     scores = _scores(run)
     rows = []
     for label, metrics in scores.get("scores", {}).items():

@@ -13,7 +13,7 @@ from sqlwright.prompts import build_prompts
 from sqlwright.records import Completion
 from sqlwright.runs.folder import append_records, hash_path, read_appended, write_text
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages.train import trains
+from sqlwright.runs.stages.prefer import made
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -29,12 +29,13 @@ def inputs(run: Run) -> dict[str, str]:
 
 def inputs_after(run: Run) -> dict[str, str]:
     """Return the inputs of the predictions with the adapter."""
-    return inputs(run) | ({"adapter": hash_path(run.folder.adapter)} if trains(run) else {})
+    own = made(run)
+    return inputs(run) | ({"adapter": hash_path(own)} if own else {})
 
 
 def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
     """Predict all evaluation questions into the completions file; return counts and speed."""
-    target = run.folder.completions if adapter or not trains(run) else run.folder.baseline
+    target = run.folder.completions if adapter or not made(run) else run.folder.baseline
 
     def greedy(engine: Engine, waves: list[Wave], progress: Callable[[int], None]) -> Iterator[list[Completion]]:
         return predict(engine, waves, run.recipe.predict.max_tokens, progress)
@@ -56,8 +57,8 @@ def decode(
     `answer` is given the engine, the waves, and what takes the number of questions done within these waves. `samples`
     answers are decoded to each question. Without `adapter`, the model is the one that training started from.
     """
-    own = adapter and trains(run)
-    gguf = run.folder.adapter / "adapter.gguf" if own else run.adapter.gguf if run.adapter else None
+    own = made(run) if adapter else None
+    gguf = own / "adapter.gguf" if own else run.adapter.gguf if run.adapter else None
     questions = run.questions("evaluate")
     if not questions:
         target.write_text("", encoding="utf-8")

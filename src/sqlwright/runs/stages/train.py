@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.errors import DataError
-from sqlwright.models.adapter import write_prompt_settings, write_shots
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import PromptFormat, build_prompts, cut_notes
 from sqlwright.records import Prompt
+from sqlwright.runs.adapter_folder import write_adapter
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
 
@@ -54,7 +54,6 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
 
     import torch
 
-    from sqlwright.export.gguf_adapter import write_gguf_adapter
     from sqlwright.models.device import choose_device, choose_dtype, choose_threads, peak_memory_mb
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
@@ -91,16 +90,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         say=run.reporter.say,
         start=run.adapter.gguf if run.adapter else None,
     )
-    aside = folder.path / "adapter.partial"
-    shutil.rmtree(aside, ignore_errors=True)
-    result.model.peft_config["default"].base_model_name_or_path = recipe.model.base
-    # Without this, PEFT asks the hub whether the base model has other embeddings.
-    result.model.save_pretrained(str(aside), save_embedding_layers=False)
-    write_prompt_settings(aside, recipe.prompt.model_dump(mode="json"), recipe.model.base, run.model_hash)
-    write_shots(aside, run.shots)
-    write_gguf_adapter(aside, run.model_path, aside / "adapter.gguf")
-    shutil.rmtree(folder.adapter, ignore_errors=True)
-    aside.rename(folder.adapter)
+    write_adapter(run, result.model, folder.adapter)
     return {
         "steps": result.steps,
         "questions": result.questions,
