@@ -46,8 +46,8 @@ def fit(found: Sequence[Sequence[float]], right: Sequence[bool]) -> Weights:
 
     x = np.array([(1.0, *one) for one in found])
     y = np.array(right, dtype=float)
-    scale = np.maximum(x.std(axis=0), 1e-9)
-    scale[0] = 1.0
+    scale = x.std(axis=0)
+    scale[scale < 1e-9] = 1.0  # the bias, and signals that are always the same
     z = x / scale
     penalty = np.diag([0.0] + [_PENALTY] * (x.shape[1] - 1))
     w = np.zeros(x.shape[1])
