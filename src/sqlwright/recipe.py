@@ -189,28 +189,24 @@ class TrainSettings(_Section):
 
 
 class PreferSettings(_Section):
-    """Learning from the model's own answers, run and judged, after fine-tuning; off unless a method is named."""
+    """Learning on from the model's own answers, run and judged, after fine-tuning; off unless a method is named."""
 
     method: Literal["", "rejection", "dpo", "grpo"] = Field(
         "",
-        description="`rejection` fine-tunes on answers that are right, beside the golds; `dpo` prefers them to wrong "
-        "ones; `grpo` raises the reward of answers that are drawn while it learns; empty: none.",
+        description="`rejection` learns right answers beside golds, `dpo` to prefer them to wrong ones; `grpo` raises the "
+        "reward of answers that are drawn while it learns; empty: none.",
     )
-    questions: Annotated[int, Field(ge=0)] = Field(
-        500, description="Training questions that are answered, drawn by the seed; 0 takes all."
-    )
+    questions: Annotated[int, Field(ge=0)] = Field(500, description="Training questions to answer; 0 takes all.")
     samples: Annotated[int, Field(ge=2, le=64)] = Field(8, description="Answers to each question.")
     temperature: Annotated[float, Field(gt=0, le=2)] = Field(
-        1.0, description="How freely they are drawn; `grpo` learns about the model as it is, which is 1."
+        1.0, description="How freely they are drawn; for `grpo`, 1."
     )
-    epochs: Annotated[float, Field(gt=0, le=100)] = Field(
-        1.0, description="Passes over the pairs of answers (`dpo`) or over the questions."
-    )
+    epochs: Annotated[float, Field(gt=0, le=100)] = Field(1.0, description="Passes over questions (`dpo`: over pairs).")
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(2e-5, description="Peak rate of AdamW.")
     beta: Annotated[float, Field(ge=0, le=10)] = Field(
         0.1,
-        description="How closely the model is held to the one before (`dpo`: the scale of its margins, above 0; "
-        "`grpo`: the weight of the divergence, better .04 or less).",
+        description="How closely it is held to the model before: the scale of margins (`dpo`, above 0), the weight of "
+        "the divergence (`grpo`, better .04 or less).",
     )
 
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlwright.datasets import READERS
 from sqlwright.datasets.dataset import Dataset
@@ -20,8 +20,12 @@ from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
+from sqlwright.runs.stages.prefer import prefers
 from sqlwright.runs.stages.prepare import asked_files, divide
 from sqlwright.runs.stages.train import trains
+
+if TYPE_CHECKING:
+    from sqlwright.training.packing import Encoded
 
 # Learned tokens stand between these marks in the prompt that is shown.
 OPEN, CLOSE = "⟦", "⟧"
@@ -117,6 +121,8 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         + 0.5,
     }
     minutes |= {"predict.best": best} if run.recipe.predict.ladder else {}
+    if prefers(run):
+        minutes["prefer"] = _preference_flops(run, encoded["train"], sizes) / speed / 60 + 0.5
     made = run.recipe.data.made_pairs * len({q.database for q in parts["train"]} - {""})
     minutes["train"] *= 1 + made / max(1, len(parts["train"]))
     example = next((own[0] for own in prompts.values() if own), None)
@@ -213,6 +219,21 @@ def _prompts(
         return len(token_ids(tokenizer, text))
 
     return build_prompts(questions, databases, run.format, count_tokens, run.target, shots=shots)
+
+
+def _preference_flops(run: Run, questions: Sequence[Encoded], sizes: Sizes) -> float:
+    """Return the operations of drawing answers as long as the golds and learning from them."""
+    recipe, settings = run.recipe, run.recipe.prefer
+    rounds = settings.epochs if settings.method == "grpo" else 1.0
+    share = min(1.0, (settings.questions or len(questions)) / max(1, len(questions)))
+    prefixes = sum(len(one.prefix) for one in questions) / recipe.train.questions_per_sequence
+    asked, golds = sum(one.loss_start for one in questions), sum(one.targets for one in questions)
+    drawn = sizes.forward_flops(prefixes + asked + _DECODE_SLOWDOWN * settings.samples * golds)
+    # Answers to a question that are learned from; GRPO's pass through the model four times, twice without gradients.
+    answers = {"rejection": 2, "dpo": 4, "grpo": 3 * settings.samples}[settings.method]
+    tokens = round(prefixes + answers * (asked + golds))
+    learned = sizes.training_flops(tokens, answers * golds, recipe.train.layers)
+    return share * (rounds * drawn + settings.epochs * learned)
 
 
 def _matrix_speed() -> float:

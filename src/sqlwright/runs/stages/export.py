@@ -13,7 +13,7 @@ from sqlwright.models.adapter import read_adapter
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path, hash_values, write_text
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages.prefer import made
+from sqlwright.runs.stages.prefer import made, prefers
 
 CHECK = "check.json"
 """The figures of the check, in the export's folder, and a hash of them and of all that they depend on."""
@@ -213,7 +213,7 @@ A LoRA adapter (rank {recipe.train.rank}, alpha {recipe.train.alpha:g}) for {ada
   questions and up to {adapter.matched_values} matched values per question (`prompt.json`).
 - Files: `adapter.gguf` for llama.cpp, `adapter_model.safetensors` and `adapter_config.json` for PEFT.
 - Check: {facts.get("agree", 0)} of {facts.get("checked", 0)} greedy answers agree between llama.cpp and torch.
-{_merged_line(facts)}
+{_preference_line(run)}{_merged_line(facts)}
 
 ## Scores
 
@@ -225,6 +225,14 @@ A LoRA adapter (rank {recipe.train.rank}, alpha {recipe.train.alpha:g}) for {ada
 
     sqlwright ask "How many rows are there?" --database my.sqlite --adapter PATH_OF_THIS_FOLDER
 """
+
+
+def _preference_line(run: Run) -> str:
+    found = run.folder.facts("prefer")
+    if not found or not prefers(run):
+        return ""
+    method = {"rejection": "rejection sampling", "dpo": "DPO", "grpo": "GRPO"}[run.recipe.prefer.method]
+    return f"- Then {method} on {found['answers']:,} of its own answers, {found['right']:.0%} of them right.\n"
 
 
 def _merged_line(facts: dict[str, Any]) -> str:
