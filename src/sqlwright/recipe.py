@@ -193,14 +193,12 @@ class PreferSettings(_Section):
 
     method: Literal["", "rejection", "dpo", "grpo"] = Field(
         "",
-        description="`rejection` learns right answers beside golds, `dpo` to prefer them to wrong ones; `grpo` raises the "
-        "reward of answers that are drawn while it learns; empty: none.",
+        description="`rejection` learns right answers beside golds, `dpo` to prefer them to wrong ones, `grpo` to raise "
+        "the reward of what it draws meanwhile; empty: none.",
     )
     questions: Annotated[int, Field(ge=0)] = Field(500, description="Training questions to answer; 0 takes all.")
     samples: Annotated[int, Field(ge=2, le=64)] = Field(8, description="Answers to each question.")
-    temperature: Annotated[float, Field(gt=0, le=2)] = Field(
-        1.0, description="How freely they are drawn; for `grpo`, 1."
-    )
+    temperature: Annotated[float, Field(gt=0, le=2)] = Field(1.0, description="How freely they are drawn (`grpo`: 1).")
     epochs: Annotated[float, Field(gt=0, le=100)] = Field(1.0, description="Passes over questions (`dpo`: over pairs).")
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(2e-5, description="Peak rate of AdamW.")
     beta: Annotated[float, Field(ge=0, le=10)] = Field(
