@@ -193,7 +193,7 @@ class PreferSettings(_Section):
 
     method: Literal["", "rejection", "dpo", "grpo"] = Field(
         "",
-        description="`rejection` learns right answers beside golds, `dpo` to prefer them to wrong ones, `grpo` to raise "
+        description="`rejection` learns right ones beside golds, `dpo` to prefer them to wrong ones, `grpo` to raise "
         "the reward of what it draws meanwhile; empty: none.",
     )
     questions: Annotated[int, Field(ge=0)] = Field(500, description="Training questions to answer; 0 takes all.")
