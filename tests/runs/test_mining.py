@@ -34,7 +34,7 @@ def executor() -> Iterator[Executor]:
 
 
 def miner(place: Path, executor: Executor) -> Miner:
-    return Miner(QUESTIONS, {"zoo": place / "zoo.sqlite"}, executor, place / "mined.jsonl", 2)
+    return Miner(QUESTIONS, {"zoo": place / "database" / "zoo.sqlite"}, executor, place / "mined.jsonl", 2)
 
 
 def answers(wave: Wave) -> list[list[list[Answer]]]:

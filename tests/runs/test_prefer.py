@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from needs import needs
@@ -59,98 +59,102 @@ class Heard(Silent):
             raise KeyboardInterrupt
 
 
+@dataclass(frozen=True)
+class Toy:
+    """A recipe and a folder of runs of it."""
+
+    recipe: Path
+    runs: Path
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.runs / "toy")
+
+    def copy(self, target: Path) -> Toy:
+        shutil.copytree(self.runs, target, symlinks=True)
+        return replace(self, runs=target)
+
+    def run(self, *overrides: str) -> Run:
+        return Run(read_recipe(self.recipe, overrides), self.recipe, self.folder, Silent())
+
+    def learn(self, *overrides: str, stop: tuple[str, int] | None = None) -> Heard:
+        heard = Heard(stop)
+        pipeline.run(read_recipe(self.recipe, overrides), self.recipe, self.runs, heard, only="train")
+        return heard
+
+    def drawn(self, adapter: Path) -> float:
+        """Return the mean reward of 96 answers that are drawn with an adapter, by a seed that no method uses."""
+        run = self.run()
+        with TorchEngine(run.model_path, adapter / "adapter.gguf", device="cpu", dtype="float32", threads=1) as engine:
+            questions = run.questions("train")
+            prompts = build_prompts(questions, run.databases, run.format, engine.count_tokens)
+            asked = [(prompts[0].prefix, [prompt.suffix for prompt in prompts])]
+            (answers,) = engine.sample_wave(asked, 16, 16, 1.0, seed=77, greedy=False)
+        items = [
+            (question.id, run.databases["zoo"], question.golds, extract_sql(answer.text))
+            for question, several in zip(questions, answers, strict=True)
+            for answer in several
+        ]
+        with Executor(1) as executor:
+            rewards = score_rewards(items, executor)
+        return sum(one.value for one in rewards) / len(rewards)
+
+
 @pytest.fixture(scope="module")
-def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder with recipe and runs after fine-tuning alone."""
+def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """Return the run after fine-tuning alone."""
     folder = tmp_path_factory.mktemp("toy")
     recipe = write_toy(folder, first_blocks(tiny_model, folder / "two.gguf", 2), epochs=36)
-    learn(recipe)
-    return folder
-
-
-def learn(recipe: Path, *overrides: str, stop: tuple[str, int] | None = None, only: str = "train") -> Heard:
-    heard = Heard(stop)
-    pipeline.run(read_recipe(recipe, overrides), recipe, recipe.parent / "runs", heard, only=only)
-    return heard
-
-
-def copied(trained: Path, target: Path) -> Path:
-    """Return the recipe of a copy of the trained run."""
-    shutil.copytree(trained, target, symlinks=True)
-    return target / "toy.toml"
-
-
-def run_of(recipe: Path) -> Run:
-    return Run(read_recipe(recipe), recipe, RunFolder(recipe.parent / "runs" / "toy"), Silent())
-
-
-def drawn(recipe: Path, adapter: Path) -> float:
-    """Return the mean reward of 96 answers that are drawn with an adapter, by a seed that no method uses."""
-    run = run_of(recipe)
-    with TorchEngine(run.model_path, adapter / "adapter.gguf", device="cpu", dtype="float32", threads=1) as engine:
-        questions = run.questions("train")
-        prompts = build_prompts(questions, run.databases, run.format, engine.count_tokens)
-        asked = [(prompts[0].prefix, [prompt.suffix for prompt in prompts])]
-        (answers,) = engine.sample_wave(asked, 16, 16, 1.0, seed=77, greedy=False)
-    items = [
-        (question.id, run.databases["zoo"], question.golds, extract_sql(answer.text))
-        for question, several in zip(questions, answers, strict=True)
-        for answer in several
-    ]
-    with Executor(1) as executor:
-        rewards = score_rewards(items, executor)
-    return sum(one.value for one in rewards) / len(rewards)
+    toy = Toy(recipe, folder / "runs")
+    toy.learn()
+    return toy
 
 
 @pytest.fixture(scope="module")
-def before(trained: Path) -> float:
-    return drawn(trained / "toy.toml", trained / "runs" / "toy" / "adapter")
+def before(trained: Toy) -> float:
+    """Return the mean reward after fine-tuning alone."""
+    return trained.drawn(trained.folder.adapter)
 
 
 @pytest.fixture(scope="module")
-def preferred(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a function from a method to the recipe of a run that used it; nothing is done twice."""
-    known: dict[str, Path] = {}
+def preferred(trained: Toy, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Toy]:
+    """Return a function from a method to a run that used it; nothing is done twice."""
+    known: dict[str, Toy] = {}
 
-    def get(method: str) -> Path:
+    def get(method: str) -> Toy:
         if method not in known:
-            known[method] = copied(trained, tmp_path_factory.mktemp(method) / "toy")
-            heard = learn(known[method], *METHODS[method])
-            assert heard.actions == {"prepare": "up to date", "train": "up to date", "prefer": "run"}
+            known[method] = trained.copy(tmp_path_factory.mktemp(method) / "runs")
+            heard = known[method].learn(*METHODS[method])
+            assert heard.actions == {"prepare": "up to date", "train": "up to date", "prefer": "run"}, heard.reasons
         return known[method]
 
     return get
 
 
-def facts(recipe: Path) -> dict[str, Any]:
-    return RunFolder(recipe.parent / "runs" / "toy").facts("prefer")
-
-
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_raises_the_reward(preferred: Callable[[str], Path], before: float, method: str) -> None:
-    recipe = preferred(method)
-    folder = RunFolder(recipe.parent / "runs" / "toy")
-    after = drawn(recipe, folder.preferred)
-    print(f"{method}: mean reward {before:.3f} -> {after:.3f}; {facts(recipe)}")
+def test_every_method_raises_the_reward(preferred: Callable[[str], Toy], before: float, method: str) -> None:
+    toy = preferred(method)
+    folder, facts = toy.folder, toy.folder.facts("prefer")
+    after = toy.drawn(folder.preferred)
+    print(f"{method}: mean reward {before:.3f} -> {after:.3f}; {facts}")
     assert before < 0.75
     assert after > before + 0.08
     assert read_adapter(folder.path).folder == folder.preferred
-    assert drawn(recipe, folder.adapter) == before, "the adapter before stays as it was"
+    assert toy.drawn(folder.adapter) == before, "the adapter before stays as it was"
     mined = [json.loads(text) for text in (folder.path / "mined.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len({one["id"] for one in mined}) == len(mined) == facts(recipe)["answers"]
+    assert len({one["id"] for one in mined}) == len(mined) == facts["answers"]
     assert len(mined) == len(PAIRS) * 16 * (8 if method == "grpo" else 1)
     assert all((one["reward"] == 1) == one["correct"] for one in mined)
     assert not list(folder.path.rglob("*.partial"))
 
 
-def test_nothing_is_done_again_until_something_changes(preferred: Callable[[str], Path], tmp_path: Path) -> None:
-    recipe = copied(preferred("dpo").parent, tmp_path / "again")
-    folder = RunFolder(recipe.parent / "runs" / "toy")
-    assert learn(recipe, *METHODS["dpo"]).actions["prefer"] == "up to date"
-    off = learn(recipe)
+def test_nothing_is_done_again_until_something_changes(preferred: Callable[[str], Toy], tmp_path: Path) -> None:
+    toy = preferred("dpo").copy(tmp_path / "again")
+    assert toy.learn(*METHODS["dpo"]).actions["prefer"] == "up to date"
+    off = toy.learn()
     assert (off.actions["train"], off.actions["prefer"]) == ("up to date", "redo")
-    assert not folder.preferred.exists() and not (folder.path / "mined.jsonl").exists()
-    assert "prefer" not in learn(recipe).actions
+    assert not toy.folder.preferred.exists() and not (toy.folder.path / "mined.jsonl").exists()
+    assert "prefer" not in toy.learn().actions
 
 
 @pytest.mark.parametrize(
@@ -164,36 +168,33 @@ def test_nothing_is_done_again_until_something_changes(preferred: Callable[[str]
     ],
 )
 def test_the_stage_depends_on_what_decides_its_result(
-    preferred: Callable[[str], Path], override: str, changed: str
+    preferred: Callable[[str], Toy], override: str, changed: str
 ) -> None:
-    path = preferred("dpo")
-    hand = Run(read_recipe(path, [*METHODS["dpo"], override]), path, RunFolder(path.parent / "runs" / "toy"), Silent())
+    hand = preferred("dpo").run(*METHODS["dpo"], override)
     reasons = hand.folder.changed("prefer", prefer.inputs(hand))
     assert [reason.split()[0] for reason in reasons] == ([changed] if changed else [])
 
 
 def test_a_run_that_was_stopped_while_drawing_and_learning_ends_the_same(
-    trained: Path, preferred: Callable[[str], Path], tmp_path: Path
+    trained: Toy, preferred: Callable[[str], Toy], tmp_path: Path
 ) -> None:
-    whole = preferred("dpo").parent / "runs" / "toy"
-    recipe = copied(trained, tmp_path / "stopped")
-    own = recipe.parent / "runs" / "toy"
-    for stop in (("mine", 3), ("prefer", 2)):
+    whole = preferred("dpo").folder.path
+    toy = trained.copy(tmp_path / "stopped")
+    own = toy.folder.path
+    for stop, lines in ((("mine", 3), 48), (("prefer", 2), 96)):
         with pytest.raises(KeyboardInterrupt):
-            learn(recipe, *METHODS["dpo"], stop=stop)
-        path = own / "mined.jsonl"
-        text = path.read_text(encoding="utf-8")
-        assert text.count("\n") == (3 if stop[0] == "mine" else 6) * 16
-        path.write_text(text[: -40 if stop[0] == "mine" else None], encoding="utf-8")  # torn
-    heard = learn(recipe, *METHODS["dpo"])
-    assert heard.actions["prefer"] == "continue"
+            toy.learn(*METHODS["dpo"], stop=stop)
+        text = (own / "mined.jsonl").read_text(encoding="utf-8")
+        assert text.count("\n") == lines
+        (own / "mined.jsonl").write_text(text[:-40] if lines == 48 else text, encoding="utf-8")
+    assert toy.learn(*METHODS["dpo"]).actions["prefer"] == "continue"
     for name in ("mined.jsonl", "preferred/adapter_model.safetensors", "preferred/adapter.gguf"):
         assert (own / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def test_what_cannot_be_learned_from_is_said(trained: Path, tmp_path: Path) -> None:
-    recipe = copied(trained, tmp_path / "cold")
+def test_what_cannot_be_learned_from_is_said(trained: Toy, tmp_path: Path) -> None:
+    toy = trained.copy(tmp_path / "cold")
     with pytest.raises(RecipeError, match=r"prefer\.beta: expected a number above 0"):
-        learn(recipe, "prefer.method=dpo", "prefer.beta=0")
+        toy.learn("prefer.method=dpo", "prefer.beta=0")
     with pytest.raises(DataError, match=r"0 of 12 answers are right(.|\n)*prefer\.samples"):
-        learn(recipe, "train.epochs=0", "prefer.method=rejection", "prefer.samples=2")
+        toy.learn("train.epochs=0", "prefer.method=rejection", "prefer.samples=2")

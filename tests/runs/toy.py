@@ -33,7 +33,7 @@ threads = 1
 [data]
 format = "jsonl"
 train = ["toy.jsonl"]
-databases = "."
+databases = "database"
 validation_databases = 0
 
 [prompt]
@@ -57,7 +57,8 @@ workers = 1
 
 def write_toy(folder: Path, model: Path, epochs: int) -> Path:
     """Write database, questions and recipe into the folder, and return the recipe's path."""
-    with sqlite3.connect(folder / "zoo.sqlite") as connection:
+    (folder / "database").mkdir()
+    with sqlite3.connect(folder / "database" / "zoo.sqlite") as connection:
         connection.executescript(SCHEMA)
     lines = [json.dumps({"id": f"q{n}", "database": "zoo", "question": q, "sql": s}) for n, (q, s) in enumerate(PAIRS)]
     (folder / "toy.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
