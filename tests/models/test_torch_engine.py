@@ -135,3 +135,13 @@ def test_products_of_few_rows(rows: int) -> None:
     _multiply_few_rows_faster(torch.nn.Sequential(thin))
     x = torch.randn(1, rows, 12)
     torch.testing.assert_close(thin(x), plain(x))
+
+
+def test_an_engine_around_a_model_draws_without_the_greedy_answer(engine: TorchEngine) -> None:
+    around = TorchEngine.around(engine._causal, engine._tokenizer, parallel=8)
+    wave = [(SCHEMAS[0], QUESTIONS[:2])]
+    drawn = around.sample_wave(wave, 6, 2, 1.0, greedy=False)
+    both = engine.sample_wave(wave, 6, 2, 1.0)
+    for (first, second), (greedy, other) in zip(drawn[0], both[0], strict=True):
+        assert second.tokens == other.tokens, "drawn by the same seed and number"
+        assert first.tokens != greedy.tokens

@@ -48,7 +48,7 @@ questions_per_sequence = 6
 
 [predict]
 engine = "torch"
-max_tokens = 16
+max_tokens = 12
 
 [evaluate]
 workers = 1
