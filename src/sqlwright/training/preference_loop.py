@@ -40,6 +40,8 @@ from sqlwright.training.stopper import Stopper
 
 UPDATES = 2
 """Optimizer steps on the answers of one round of GRPO: drawing them costs more than learning from them."""
+ANCHOR = 1.0
+"""What the likelihood of right answers weighs beside their preference; without it both kinds become unlikely."""
 _WARM = 0.1
 
 
@@ -87,6 +89,10 @@ def open_policy(model: Any, settings: TrainSettings, seed: int, start: Path | No
 def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
     """Return the policy after all passes over the pairs.
 
+    The loss of a pair is DPO's and `ANCHOR` times the loss per token of its right answer (Pang et al. 2024, Iterative
+    Reasoning Preference Optimization): margins alone also grow while right answers become less likely, only more
+    slowly than wrong ones, and what is drawn then is neither.
+
     Continues from the newest checkpoint in the folder. Ctrl-C and SIGTERM finish the step, write a checkpoint and
     raise. Raises `RecipeError` where the loss is no longer finite.
     """
@@ -109,15 +115,18 @@ def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
         groups = steps[run.step]
         answers = [answer for group in groups for answer in group]
         count = len(answers) // 2
-        found = {"loss": 0.0, "margin": 0.0, "right_first": 0.0}
+        found = {"loss": 0.0, "margin": 0.0, "right_first": 0.0, "right_loss": 0.0}
         place = 0
         for batch in (batch.to(run.device) for batch in deal_packs(groups, settings.tokens_per_batch)):
             sums = branch_sums(token_logs(policy, batch), batch)
-            known = sums.new_tensor([before[one.id] for one in answers[place : place + batch.questions]])
+            own = answers[place : place + batch.questions]
             place += batch.questions
+            known = sums.new_tensor([before[one.id] for one in own])
             loss, margin = dpo_loss(sums[0::2], sums[1::2], known[0::2], known[1::2], hand.prefer.beta)
-            (loss.sum() / count).backward()  # type: ignore[no-untyped-call]
-            for name, values in (("loss", loss), ("margin", margin), ("right_first", margin > 0)):
+            right = -sums[0::2] / sums.new_tensor([one.targets for one in own[0::2]])
+            ((loss + ANCHOR * right).sum() / count).backward()  # type: ignore[no-untyped-call]
+            told = {"loss": loss, "margin": margin, "right_first": margin > 0, "right_loss": right}
+            for name, values in told.items():
                 found[name] += values.sum().item() / count
         return found | {"gradient_norm": run.update(found["loss"]), "pairs": count}
 

@@ -231,8 +231,9 @@ def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, di
     result = train_dpo(policy, pairs, _hand(run))
     first, last = result.lines[0], result.lines[-1]
     facts = {"pairs": len(pairs), "steps": result.steps, "seconds": round(result.seconds, 1)}
+    shown = ("loss", "right_first", "right_loss")
     return result.model, facts | {
-        name.replace("_", " "): [round(first[name], 4), round(last[name], 4)] for name in ("loss", "right_first")
+        name.replace("_", " "): [round(first[name], 4), round(last[name], 4)] for name in shown
     }
 
 
