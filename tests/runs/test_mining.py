@@ -14,7 +14,7 @@ from sqlwright.decoding import Wave, prompt_waves
 from sqlwright.decoding.confidence import SIGNALS
 from sqlwright.models.gguf import Answer
 from sqlwright.records import Prompt, Question
-from sqlwright.runs.mining import Mined, Miner, different, right_and_wrong
+from sqlwright.runs.mining import Mined, Miner, different, more_targets, right_and_wrong
 
 QUESTIONS = [Question(f"q{n}", "zoo", text, (gold,)) for n, (text, gold) in enumerate(PAIRS)]
 WAVES = prompt_waves([Prompt(one.id, "zoo", "schema", one.text) for one in QUESTIONS], 2)
@@ -103,6 +103,15 @@ def test_the_same_query_counts_once_the_likeliest_first() -> None:
     assert [one.sql for one in found] == ["select  1", "SELECT 2"]
     longer = replace(mined("SELECT 3", -4, True), tokens=(1,) * 8)
     assert different([mined("SELECT 1", -3, True), longer])[0] == longer, "by token, not in all"
+
+
+def test_right_answers_that_are_written_otherwise_than_the_gold() -> None:
+    answers = [mined("select count( * ) FROM animal", -1, True), mined("SELECT count(name) FROM animal", -3, True)]
+    answers += [mined("SELECT count(legs) FROM animal", -2, True), mined("SELECT 6", -1, False)]
+    found = more_targets(QUESTIONS[0], answers, 2)
+    assert [one.golds for one in found] == [("SELECT count(legs) FROM animal",), ("SELECT count(name) FROM animal",)]
+    assert {one.text for one in found} == {QUESTIONS[0].text}
+    assert len(more_targets(QUESTIONS[0], answers, 1)) == 1
 
 
 def test_pairs_of_right_and_wrong_answers() -> None:

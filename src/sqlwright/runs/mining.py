@@ -7,7 +7,7 @@ between); the same call again goes on behind the last whole one. Not covered: le
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlwright.databases import Executor, Schema, describe
@@ -142,6 +142,15 @@ def different(answers: Sequence[Mined]) -> list[Mined]:
     for one in sorted(answers, key=lambda one: -_per_token(one)):
         by_text.setdefault(normalise(one.sql).lower(), one)
     return list(by_text.values())
+
+
+def more_targets(question: Question, answers: Sequence[Mined], most: int) -> list[Question]:
+    """Return the question again with each right answer that is written otherwise than the golds, the likeliest `most`."""
+    known = {normalise(gold).lower() for gold in question.golds}
+    found = [
+        one for one in different([one for one in answers if one.correct]) if normalise(one.sql).lower() not in known
+    ]
+    return [replace(question, id=one.id, golds=(one.sql,)) for one in found[:most]]
 
 
 def right_and_wrong(answers: Sequence[Mined], most: int) -> list[tuple[Mined, Mined]]:

@@ -6,7 +6,6 @@ what it writes. `mined.jsonl` holds the answers, `preference/` the metrics and c
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from sqlwright.prompts import build_prompts
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.adapter_folder import write_adapter
 from sqlwright.runs.folder import hash_path
-from sqlwright.runs.mining import FILE, Mined, Miner, different, right_and_wrong
+from sqlwright.runs.mining import FILE, Mined, Miner, more_targets, right_and_wrong
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import draw_questions
 from sqlwright.runs.stages.train import trains
@@ -186,12 +185,11 @@ def _rejection(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[A
     from sqlwright.training.packing import encode
     from sqlwright.training.trainer import make_plan, train
 
-    more = []
-    for question in questions:
-        spelt = different([one for one in miner.found[0, question.id] if one.correct])[:MOST_TARGETS]
-        more += [dataclasses.replace(question, id=one.id, golds=(one.sql,)) for one in spelt]
-    if not more:
+    if not any(one.correct for one in miner.all):
         raise _nothing(miner, "right answers")
+    more = [new for one in questions for new in more_targets(one, miner.found[0, one.id], MOST_TARGETS)]
+    if not more:
+        run.reporter.say("No right answer is written otherwise than its gold: only golds are learned.")
     recipe = run.recipe
     own = {"epochs": recipe.prefer.epochs, "learning_rate": recipe.prefer.learning_rate}
     settings = recipe.train.model_copy(update=own)
