@@ -145,11 +145,10 @@ def different(answers: Sequence[Mined]) -> list[Mined]:
 
 
 def more_targets(question: Question, answers: Sequence[Mined], most: int) -> list[Question]:
-    """Return the question again with each right answer that is written otherwise than the golds, the likeliest `most`."""
+    """Return the question with each right answer that is written otherwise than its golds, at most `most` times."""
     known = {normalise(gold).lower() for gold in question.golds}
-    found = [
-        one for one in different([one for one in answers if one.correct]) if normalise(one.sql).lower() not in known
-    ]
+    right = different([one for one in answers if one.correct])
+    found = [one for one in right if normalise(one.sql).lower() not in known]
     return [replace(question, id=one.id, golds=(one.sql,)) for one in found[:most]]
 
 
