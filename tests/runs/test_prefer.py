@@ -37,7 +37,7 @@ needs("peft")
 DRAW = ("prefer.samples=8", "predict.parallel=24")
 METHODS = {
     "dpo": ("prefer.method=dpo", "prefer.epochs=8", "prefer.learning_rate=1e-3", *DRAW),
-    "grpo": ("prefer.method=grpo", "prefer.epochs=6", "prefer.learning_rate=2e-3", "prefer.beta=0.02", *DRAW),
+    "grpo": ("prefer.method=grpo", "prefer.epochs=8", "prefer.learning_rate=5e-4", "prefer.beta=0.01", *DRAW),
     "rejection": ("prefer.method=rejection", "prefer.epochs=6", "prefer.learning_rate=2e-3", *DRAW),
 }
 
@@ -144,7 +144,7 @@ def test_every_method_raises_the_reward(preferred: Callable[[str], Toy], before:
     assert toy.learn(*METHODS[method]).actions == dict.fromkeys(("prepare", "train", "prefer"), "up to date")
     mined = [json.loads(text) for text in (folder.path / "mined.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len({one["id"] for one in mined}) == len(mined) == facts["answers"]
-    assert len(mined) == len(PAIRS) * 8 * (6 if method == "grpo" else 1)
+    assert len(mined) == len(PAIRS) * 8 * (8 if method == "grpo" else 1)
     assert all((one["reward"] == 1) == one["correct"] for one in mined)
     assert not list(folder.path.rglob("*.partial"))
 
