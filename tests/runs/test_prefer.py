@@ -37,7 +37,7 @@ needs("peft")
 DRAW = ("prefer.samples=8", "predict.parallel=24")
 METHODS = {
     "dpo": ("prefer.method=dpo", "prefer.epochs=8", "prefer.learning_rate=1e-3", *DRAW),
-    "grpo": ("prefer.method=grpo", "prefer.epochs=8", "prefer.learning_rate=5e-4", "prefer.beta=0.01", *DRAW),
+    "grpo": ("prefer.method=grpo", "prefer.epochs=8", "prefer.learning_rate=7e-4", "prefer.beta=0.01", *DRAW),
     "rejection": ("prefer.method=rejection", "prefer.epochs=6", "prefer.learning_rate=2e-3", *DRAW),
 }
 
@@ -104,7 +104,7 @@ class Toy:
 def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Toy:
     """Return the run after fine-tuning alone."""
     folder = tmp_path_factory.mktemp("toy")
-    recipe = write_toy(folder, first_blocks(tiny_model, folder / "two.gguf", 2), epochs=36)
+    recipe = write_toy(folder, first_blocks(tiny_model, folder / "two.gguf", 2), epochs=46)
     toy = Toy(recipe, folder / "runs")
     toy.learn()
     return toy

@@ -158,7 +158,7 @@ def train_grpo(
         dealt = deal_groups([one for one, _ in gains.values()], len(gains), tokens, hand.seed + run.step)
         answers = [answer for group in dealt for answer in group]
         packs = [batch.to(run.device) for batch in deal_packs(dealt, tokens)]
-        drawn = _logs(policy, packs)
+        drawn: list[torch.Tensor] = []
         before: list[torch.Tensor] | None = None
         if hand.prefer.beta:
             with _with_weights(run.weights, start):
@@ -171,7 +171,10 @@ def train_grpo(
                 place += batch.questions
                 gain = torch.tensor(own, device=run.device)[branch_of_rows(batch)]
                 known = before[number] if before else None
-                loss, apart = grpo_loss(token_logs(policy, batch), drawn[number], known, gain, hand.prefer.beta)
+                now = token_logs(policy, batch)
+                if len(drawn) == number:  # in the first update the model is as it was when it drew
+                    drawn.append(now.detach())
+                loss, apart = grpo_loss(now, drawn[number], known, gain, hand.prefer.beta)
                 (loss.sum() / count).backward()  # type: ignore[no-untyped-call]
                 told["loss"] += loss.sum().item() / count
                 told["divergence"] += apart.sum().item() / count
