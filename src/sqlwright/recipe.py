@@ -159,6 +159,11 @@ class TrainSettings(_Section):
     )
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="AdamW's decoupled weight decay.")
     max_gradient_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradients are clipped to this norm.")
+    interpolation: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="How far the trained weights go from where training started to where it ended (WiSE-FT); below 1 "
+        "what was known before is forgotten less.",
+    )
     rank: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="Rank of the LoRA matrices.")
     alpha: Annotated[float, Field(gt=0)] = Field(32.0, description="LoRA scale: updates are scaled by alpha / rank.")
     target: Literal["plain", "qualified", "from-first"] = Field(

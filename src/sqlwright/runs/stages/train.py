@@ -11,17 +11,23 @@ from sqlwright.errors import DataError
 from sqlwright.models.adapter import write_prompt_settings, write_shots
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import PromptFormat, build_prompts, cut_notes
+from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
+
+_NEWER = ("interpolation",)
 
 
 def inputs(run: Run) -> dict[str, str]:
     """Return what the adapter depends on: model, prompts, training settings, questions, seed."""
     recipe = run.recipe
-    values = {f"train.{key}": json.dumps(value) for key, value in recipe.train.model_dump(mode="json").items()}
-    # How often progress is saved or measured does not change the result.
-    del values["train.checkpoint_every"], values["train.validate_every"]
+    settings = recipe.train.model_dump(mode="json")
+    # How often progress is saved or measured does not change the result; a run that was made before the newer settings
+    # existed stays up to date while they are off.
+    defaults = TrainSettings().model_dump(mode="json")
+    without = {"checkpoint_every", "validate_every"} | {key for key in _NEWER if settings[key] == defaults[key]}
+    values = {f"train.{key}": json.dumps(value) for key, value in settings.items() if key not in without}
     values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
     values["seed"] = str(recipe.seed)
