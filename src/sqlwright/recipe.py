@@ -36,6 +36,7 @@ FormatName = Literal[
     "mbpp",
     "infilling",
 ]
+KindName = Literal["lora", "rslora", "dora", "qlora", "freeze", "full"]
 MetricName = Literal["robust", "ex", "em"]
 LeakName = Annotated[str, Field(pattern=r"^(schema|question|sql):.+$")]
 
@@ -145,8 +146,14 @@ class PromptSettings(_Section):
 
 
 class TrainSettings(_Section):
-    """LoRA fine-tuning with shared-schema packing."""
+    """Fine-tuning with shared-schema packing."""
 
+    kind: KindName = Field(
+        "lora",
+        description="What learns: low-rank updates (`lora`; `rslora`, scaled by the root of the rank; `dora`, with a "
+        "length for each output; `qlora`, on a base of 8 bits or fewer), the weights of the last `layers` layers "
+        "(`freeze`), or all weights (`full`).",
+    )
     epochs: Annotated[float, Field(ge=0, le=1000)] = Field(
         1.0, description="Passes over the training questions; 0 skips training."
     )
@@ -176,7 +183,7 @@ class TrainSettings(_Section):
         "all-linear", description="Which linear layers get LoRA matrices."
     )
     layers: Annotated[int, Field(ge=0)] = Field(
-        0, description="Only the last so many layers get LoRA matrices, which saves work below them; 0 takes all."
+        0, description="Only the last so many layers learn, which saves work below them; 0 takes all."
     )
     questions_per_step: Annotated[int, Field(ge=1)] = Field(
         24, description="Questions per optimizer step (gradient accumulation over different databases)."

@@ -25,6 +25,19 @@ def test_loss_and_gradient_are_those_of_cross_entropy(rows: int) -> None:
     torch.testing.assert_close(hidden.grad, other.grad, rtol=1e-5, atol=1e-6)
 
 
+def test_a_head_that_learns_has_the_gradient_of_cross_entropy() -> None:
+    torch.manual_seed(0)
+    rows = 2 * ROWS_AT_ONCE + 3
+    labels = torch.randint(0, 70, (rows,))
+    for hidden_learns in (True, False):
+        hidden, weight = torch.randn(rows, 16, requires_grad=hidden_learns), torch.randn(70, 16, requires_grad=True)
+        (HeadLoss.apply(hidden, weight, labels) / 3).backward()
+        other = weight.detach().clone().requires_grad_()
+        (cross_entropy(hidden.detach() @ other.T, labels, reduction="sum") / 3).backward()
+        torch.testing.assert_close(weight.grad, other.grad, rtol=1e-5, atol=1e-5)
+        assert (hidden.grad is not None) == hidden_learns
+
+
 def test_large_logits_stay_finite() -> None:
     hidden, weight = torch.full((2, 4), 300.0, requires_grad=True), torch.randn(9, 4)
     loss = HeadLoss.apply(hidden, weight, torch.tensor([0, 8]))

@@ -68,6 +68,11 @@ class Run:
             raise ModelError(
                 f"model.adapter: expected a base that SQLWright ships an adapter for, found {self.recipe.model.base}."
             )
+        if found.whole:
+            raise RecipeError(
+                f"model.adapter: expected an adapter, found a model of its own. Set model.base to {found.gguf} "
+                "instead, and [prompt] as in the prompt.json beside it."
+            )
         if found.base_hash != self.model_hash:
             raise ModelError(
                 f"model.adapter: {found.folder} was trained on {found.base} (SHA-256 {found.base_hash[:12]}…), the "

@@ -1,4 +1,4 @@
-"""The training loop: LoRA on packed questions, with checkpoints that continue to the very same weights."""
+"""The training loop on packed questions, with checkpoints that continue to the very same weights."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import torch
 from sqlwright.errors import RecipeError
 from sqlwright.models.attention import use_shared_prefix_attention
 from sqlwright.models.device import keep_freed_memory, peak_memory_mb
-from sqlwright.models.weights import read_matrices
 from sqlwright.recipe import TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.lora import add_lora, start_from, trainable
+from sqlwright.training.kinds import make_trainable
+from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
 from sqlwright.training.stopper import Stopper
@@ -86,21 +86,18 @@ def train(
     say: Callable[[str], None] = lambda _: None,
     start: Path | None = None,
 ) -> TrainResult:
-    """Return the model with its LoRA matrices trained over all steps of the plan.
+    """Return the model trained over all steps of the plan, as `settings.kind` has it.
 
-    They begin as those of `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 they end
-    so far between that beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest checkpoint in
-    `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step. The result is the same, bit for bit on the CPU,
-    however often the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise
-    `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has
-    other matrices than the settings ask for.
+    Training goes on from `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 the weights
+    end so far between their beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest
+    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step. The result is the same, bit for bit
+    on the CPU, however often the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint
+    and raise `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or
+    `start` has other matrices than the settings ask for.
     """
     keep_freed_memory()
     use_shared_prefix_attention(model)
-    found = read_matrices(model, start) if start else None
-    wrapped = add_lora(model, settings.rank, settings.alpha, settings.targets, seed, settings.layers)
-    if found:
-        start_from(wrapped, *found)
+    wrapped = make_trainable(model, settings, seed, start)
     run = _Run(wrapped, plan, settings, folder, say)
     run.restore()
     total = plan.questions
