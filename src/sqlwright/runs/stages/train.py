@@ -16,6 +16,7 @@ from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
+from sqlwright.training.estimate import Sizes, available_memory, require_room
 
 _NEWER = ("interpolation", "kind")
 
@@ -72,6 +73,9 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     recipe = run.recipe
     _check_kind(run)
+    if choose_device(recipe.model.device) == "cpu":
+        free = shutil.disk_usage(folder.path).free
+        require_room(Sizes.of(run.model_header), recipe.train, memory=available_memory(), disk=free)
     torch.set_num_threads(choose_threads(recipe.model.threads))
     device = choose_device(recipe.model.device)
     # Small steps of AdamW are lost in the rounding of bfloat16 weights.
