@@ -14,6 +14,7 @@ from typing import Any
 from sqlwright.datasets import READERS
 from sqlwright.datasets.dataset import Dataset
 from sqlwright.datasets.duplicates import drop_repeats
+from sqlwright.datasets.golds import with_hardness
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
 from sqlwright.records import Prompt, Question
@@ -90,7 +91,10 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     end = tokenizer.eos_token_id
     encoded = {part: encode(own, tokenizer, end) for part, own in prompts.items()}
     settings = run.recipe.train
-    plan = make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed) if trains(run) else None
+    hardness = {question.id: question.hardness for question in parts["train"]}
+    plan = (
+        make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed, hardness) if trains(run) else None
+    )
     learned = sum(q.targets for step in plan.steps for g in step for q in g) if plan else 0
     unpacked = sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g) if plan else 0
     validation = sum(len(g[0].prefix) + sum(len(q.branch) for q in g) for g in plan.validation) if plan else 0
@@ -153,6 +157,8 @@ def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
         return reader([run.resolve(name) for name in names], root) if names else Dataset((), {}, (), None)
 
     train, evaluate = drop_repeats(read(data.train)), read(asked_files(data))
+    if run.recipe.train.phases:
+        train = with_hardness(train)
     learned, held_out, asked = divide(run, train.questions, evaluate.questions)
     parts = {"train": learned, "validation": held_out, "evaluate": asked}
     return {part: list(own) for part, own in parts.items()}, train.databases | evaluate.databases
