@@ -82,7 +82,16 @@ class DataSettings(_Section):
         "spider",
         description="A benchmark's published layout, or SQLWright's own `jsonl`, `csv` and `parquet` (docs/data.md).",
     )
-    train: tuple[str, ...] = Field((), description="Question files to learn from.")
+    train: tuple[str, ...] = Field(
+        (),
+        description="Question files to learn from; one of another format has its name in front, as in "
+        "`mbpp:programs.jsonl`, for a share of other work beside the questions.",
+    )
+    weights: tuple[Annotated[float, Field(ge=0, le=100)], ...] = Field(
+        (),
+        description="How often the questions of each training file come in a pass, in the order of `train`: 0.5 draws "
+        "half of them, 2 takes each twice. Empty: once.",
+    )
     evaluate: tuple[str, ...] = Field(
         (),
         description='Question files to predict and score; `["validation"]` takes the held-out training databases, '
