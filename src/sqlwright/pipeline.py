@@ -26,6 +26,7 @@ from sqlwright.runs.plan import PlanReport, make_plan_report
 from sqlwright.runs.reporter import Reporter, Silent
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages import best, evaluate, export, predict, prepare, train
+from sqlwright.training.ranks import Ranks, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,9 @@ def run(
     let_threads_wait()
     reporter = reporter or Silent()
     folder = RunFolder(runs / recipe.name)
+    ranks = join()
+    if not ranks.leads:
+        return _follow(Run(recipe, recipe_path, folder, Silent()), ranks)
     last = len(STAGES)
     if only:
         verbs = [stage.verb for stage in STAGES]
@@ -131,7 +135,15 @@ def run(
             if stage.wanted(hand):
                 _bring_up_to_date(stage, hand)
         reporter.finish()
+        ranks.tell()
         return Outcome(folder)
+
+
+def _follow(hand: Run, ranks: Ranks) -> Outcome:
+    """Train with rank 0 whenever it does, until it is through with the run; it alone writes."""
+    while ranks.tell() == train.TRAIN:
+        train.learn(hand, ranks)
+    return Outcome(hand.folder, elsewhere=True)
 
 
 def plan(recipe: Recipe, recipe_path: Path, runs: Path) -> PlanReport:

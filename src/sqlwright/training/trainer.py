@@ -24,9 +24,11 @@ from sqlwright.training.kinds import make_trainable
 from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
+from sqlwright.training.ranks import Ranks
 from sqlwright.training.stopper import Stopper
 
 Progress = Callable[[int, int, str], None]
+_ALONE = Ranks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +127,15 @@ def train(
     say: Callable[[str], None] = lambda _: None,
     start: Path | None = None,
     after_phase: Callable[[int, Any], None] = lambda *_: None,
+    ranks: Ranks = _ALONE,
 ) -> TrainResult:
     """Return the model trained over all steps of the plan, as `settings.kind` has it.
 
     Training goes on from `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 the weights
     end so far between their beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest
     checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step; `after_phase` gets the number of
-    each phase but the last, and the model as it then is. The result is the same, bit for bit on the CPU, however often
+    each phase but the last, and the model as it then is. With several `ranks`, each takes its share of every step, and
+    the first one writes. The result is the same, bit for bit on the CPU, however often
     the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise
     `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has
     other matrices than the settings ask for.
@@ -139,14 +143,15 @@ def train(
     keep_freed_memory()
     use_shared_prefix_attention(model)
     wrapped = make_trainable(model, settings, seed, start)
-    run = _Run(wrapped, plan, settings, folder, say)
+    run = _Run(wrapped, plan, settings, folder, say, ranks)
     run.restore()
+    ranks.wait()  # nobody reads a checkpoint that another one has just written
     total = plan.questions
     with Stopper() as stopper:
         if run.step == 0 and plan.validation:
             run.validate()
         while run.step < len(plan.steps):
-            metrics = run.take_step()
+            metrics = run.take_step(lambda: stopper.asked is not None)
             if progress:
                 progress(run.questions, total, f"loss {metrics['loss']:.3f}")
             last = run.step == len(plan.steps)
@@ -154,11 +159,11 @@ def train(
             if plan.validation and due and not last:
                 run.validate()
             phase = 0 if last else plan.phases_done(run.step)
-            if phase:
+            if phase and ranks.leads:
                 after_phase(phase, wrapped)
-            if last or phase or stopper.asked or run.step % settings.checkpoint_every == 0:
+            if last or phase or run.stopping or run.step % settings.checkpoint_every == 0:
                 run.save()
-            if stopper.asked and not last:
+            if run.stopping and not last:
                 say(f"Stopped after step {run.step} of {len(plan.steps)}; the checkpoint is written.")
                 stopper.leave()
     run.finish()
@@ -183,9 +188,17 @@ class _Run:
     """The state of a training run between steps."""
 
     def __init__(
-        self, model: Any, plan: Plan, settings: TrainSettings, folder: Path, say: Callable[[str], None]
+        self,
+        model: Any,
+        plan: Plan,
+        settings: TrainSettings,
+        folder: Path,
+        say: Callable[[str], None],
+        ranks: Ranks,
     ) -> None:
         self.model, self.plan, self.settings, self.folder, self.say = model, plan, settings, folder, say
+        self.ranks = ranks
+        self.stopping = False
         self.weights = trainable(model)
         self.device = next(iter(self.weights.values())).device
         self.optimizer = torch.optim.AdamW(
@@ -212,16 +225,21 @@ class _Run:
             lines = [line for line in _read_lines(path) if line["step"] <= state.step]
             self.lines = [line for line in lines if "loss" in line or line["step"] < end]
             self.say(f"Continuing training after step {self.step} of {len(self.plan.steps)}.")
-        path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
+        if self.ranks.leads:
+            path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
 
-    def take_step(self) -> dict[str, Any]:
-        """Train on the next step's questions and return its metrics (also appended to the file)."""
+    def take_step(self, asked: Callable[[], bool]) -> dict[str, Any]:
+        """Train on the next step's questions and return its metrics (also appended to the file).
+
+        `asked` says whether this rank was asked to stop; all of them stop behind the step if any was.
+        """
         started = time.perf_counter()
         rate = self._rate()
-        packs: list[Pack] = deal_packs(self.plan.steps[self.step], self.settings.tokens_per_batch)
-        targets = sum(len(batch.labels) for batch in packs)
-        tokens = sum(batch.input_ids.shape[1] for batch in packs)
-        questions = sum(batch.questions for batch in packs)
+        step = self.plan.steps[self.step]
+        packs: list[Pack] = deal_packs(self.ranks.deal(step), self.settings.tokens_per_batch)
+        targets = sum(question.targets for group in step for question in group)
+        tokens = sum(map(_size, step))
+        questions = sum(map(len, step))
         self.model.train()
         total = 0.0
         for batch in packs:
@@ -229,6 +247,8 @@ class _Run:
             # Normalised over the whole step: the same gradient, however the step is cut into packs.
             (loss / targets).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
+        total, stop = self.ranks.add_up(self.weights.values(), total, float(asked()))
+        self.stopping = stop > 0
         norm = torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.settings.max_gradient_norm)
         if not math.isfinite(total) or not math.isfinite(float(norm)):
             self.optimizer.zero_grad()
@@ -261,13 +281,17 @@ class _Run:
             self.validate()
 
     def validate(self) -> None:
-        """Log the loss on the held-out training databases."""
+        """Log the loss on the held-out training databases; the first rank's work."""
+        if not self.ranks.leads:
+            return
         self.model.eval()
         loss = mean_loss(self.model, self.plan.validation, self.settings.tokens_per_batch)
         self._log(validation_loss=loss)
 
     def save(self) -> None:
-        """Write a checkpoint of the current step."""
+        """Write a checkpoint of the current step; the first rank's work."""
+        if not self.ranks.leads:
+            return
         weights = {name: weight.detach().cpu() for name, weight in self.weights.items()}
         state = checkpoint.Checkpoint(
             self.step, self.plan.name, self.questions, self.seconds, weights, self.optimizer.state_dict()
@@ -288,6 +312,8 @@ class _Run:
     def _log(self, **values: float) -> dict[str, Any]:
         line = {"step": self.step, "questions": self.questions, "seconds": round(self.seconds, 3), **values}
         self.lines.append(line)
+        if not self.ranks.leads:
+            return line
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         return line

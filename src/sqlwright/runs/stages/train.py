@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlwright.errors import DataError, RecipeError
 from sqlwright.models import adapter as adapter_files
@@ -17,7 +17,13 @@ from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
 from sqlwright.training.estimate import Sizes, available_memory, require_room
+from sqlwright.training.ranks import Ranks, join
 
+if TYPE_CHECKING:
+    from sqlwright.training.trainer import Plan, TrainResult
+
+TRAIN = "train"
+"""What rank 0 tells the others when there is something to train."""
 _NEWER = ("interpolation", "kind", "phases")
 
 
@@ -58,11 +64,34 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     if not trains(run):
         _ = run.adapter  # said now if it is missing
         return {"steps": 0, "questions": 0}
+    ranks = join()
+    ranks.tell(TRAIN)
+    result, plan, dtype, device = learn(run, ranks)
+    write_adapter(run, result.model, folder.adapter)
+    from sqlwright.models.device import peak_memory_mb
+
+    return {
+        "steps": result.steps,
+        "questions": result.questions,
+        "tokens": plan.tokens,
+        "seconds": round(result.seconds, 1),
+        "questions per second": round(result.questions / max(result.seconds, 1e-9), 3),
+        "loss": [round(loss, 4) for loss in (result.losses[0], result.losses[-1])],
+        "validation loss": [round(loss, 4) for loss in result.validation_losses],
+        "peak memory MB": round(peak_memory_mb(device)),
+        "dtype": dtype,
+        "device": device,
+        **({"processes": ranks.world} if ranks.world > 1 else {}),
+    }
+
+
+def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
+    """Return the trained model, the plan, the number format and the device; called by all ranks of a run alike."""
     import warnings
 
     import torch
 
-    from sqlwright.models.device import choose_device, choose_dtype, choose_threads, peak_memory_mb
+    from sqlwright.models.device import choose_device, choose_dtype, choose_threads
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
     from sqlwright.training.kinds import PLAIN
@@ -71,12 +100,12 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
 
     # transformers and PEFT disagree on a name; it is theirs to mend and says nothing to the user.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    recipe = run.recipe
+    recipe, folder = run.recipe, run.folder
     _check_kind(run)
     if choose_device(recipe.model.device) == "cpu":
         free = shutil.disk_usage(folder.path).free
         require_room(Sizes.of(run.model_header), recipe.train, memory=available_memory(), disk=free)
-    torch.set_num_threads(choose_threads(recipe.model.threads))
+    torch.set_num_threads(recipe.model.threads or max(1, choose_threads(0) // ranks.beside))
     device = choose_device(recipe.model.device)
     # Small steps of AdamW are lost in the rounding of bfloat16 weights.
     dtype = torch.float32 if recipe.train.kind in PLAIN else choose_dtype(recipe.model.dtype, device)
@@ -110,20 +139,9 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         say=run.reporter.say,
         start=run.adapter.gguf if run.adapter else None,
         after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
+        ranks=ranks,
     )
-    write_adapter(run, result.model, folder.adapter)
-    return {
-        "steps": result.steps,
-        "questions": result.questions,
-        "tokens": plan.tokens,
-        "seconds": round(result.seconds, 1),
-        "questions per second": round(result.questions / max(result.seconds, 1e-9), 3),
-        "loss": [round(loss, 4) for loss in (result.losses[0], result.losses[-1])],
-        "validation loss": [round(loss, 4) for loss in result.validation_losses],
-        "peak memory MB": round(peak_memory_mb(device)),
-        "dtype": str(dtype).removeprefix("torch."),
-        "device": device,
-    }
+    return result, plan, str(dtype).removeprefix("torch."), device
 
 
 def write_adapter(run: Run, model: Any, target: Path) -> None:
