@@ -49,7 +49,8 @@ class ModelSettings(_Section):
 
     base: str = Field(
         "qwen2.5-coder-0.5b-instruct",
-        description="Base model: a name of `sqlwright models list`, or the path of a GGUF file.",
+        description="Base model: a name of `sqlwright models list`, or the path of a GGUF file or of a folder of "
+        "transformers (config.json, safetensors, tokenizer.json; answers in torch alone).",
     )
     adapter: str = Field(
         "",

@@ -49,13 +49,13 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def random_model(kind: str, dtype: str = "float32", seed: int = 0) -> Any:
+def random_model(kind: str, dtype: str = "float32", seed: int = 0, vocabulary: int = VOCABULARY) -> Any:
     """Return a causal model of one of `KINDS`; weights are as large as in a trained model, biases aren't zero."""
     torch = pytest.importorskip("torch")
     from transformers import AutoConfig, AutoModelForCausalLM
 
     name, settings = KINDS[kind]
-    config = AutoConfig.for_model(name, **_SIZES, **settings)
+    config = AutoConfig.for_model(name, **{**_SIZES, **settings, "vocab_size": vocabulary})
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """An adapter's folder: PEFT's files, `adapter.gguf`, and `prompt.json` with all that its prompts depend on.
 
+The adapter of a base that is a folder of transformers has no `adapter.gguf`.
 Prompts with solved questions need `shots.jsonl` beside it, the questions to choose from.
 """
 
@@ -22,10 +23,13 @@ SHOTS = "shots.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter on disk: its GGUF file, the base it was trained on (name and SHA-256), and its prompt settings."""
+    """An adapter on disk: its matrices, the base it was trained on (name and SHA-256), and its prompt settings.
+
+    `weights` is `adapter.gguf`, or PEFT's file where there is none.
+    """
 
     folder: Path
-    gguf: Path
+    weights: Path
     base: str
     base_hash: str
     style: str
@@ -87,7 +91,7 @@ def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
         except ModelError:
             continue
         if adapter.base_hash == base_hash:
-            found.append((adapter.gguf.stat().st_mtime, adapter))
+            found.append((adapter.weights.stat().st_mtime, adapter))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
@@ -100,14 +104,20 @@ def shipped_adapter(base_hash: str) -> Adapter | None:
     return adapter if adapter.base_hash == base_hash else None
 
 
+def adapter_file(folder: Path) -> Path:
+    """Return the file with the matrices in an adapter's folder: `adapter.gguf`, or PEFT's where there is none."""
+    gguf = folder / "adapter.gguf"
+    return gguf if gguf.is_file() else folder / "adapter_model.safetensors"
+
+
 def read_adapter(path: Path) -> Adapter:
     """Return the adapter at `path`: an adapter's folder, or a run's or export's folder that holds one.
 
     Raises `ModelError` where there is none, or it was not written by SQLWright.
     """
     for folder in (path, path / "adapter"):
-        gguf, settings = folder / "adapter.gguf", folder / "prompt.json"
-        if gguf.is_file() and settings.is_file():
+        weights, settings = adapter_file(folder), folder / "prompt.json"
+        if weights.is_file() and settings.is_file():
             break
     else:
         raise ModelError(
@@ -120,7 +130,7 @@ def read_adapter(path: Path) -> Adapter:
             raise ValueError(f"no prompt style is called {values['style']!r}")
         return Adapter(
             folder,
-            gguf,
+            weights,
             str(values["base"]),
             str(values["base_sha256"]),
             str(values["style"]),

@@ -40,7 +40,7 @@ _ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
 
 
 class TorchEngine:
-    """A loaded model, with an adapter (a GGUF file) or without; a context manager.
+    """A loaded model, with an adapter (its file) or without; a context manager.
 
     `parallel` is how many suffixes are decoded side by side, whatever their prefixes. Raises `ModelError` where a
     file is missing or damaged, the adapter doesn't fit, or there is no such device.

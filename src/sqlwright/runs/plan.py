@@ -7,15 +7,18 @@ second. Weights are never read. Not covered: other load on the machine; GPUs are
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlwright.datasets import READERS
 from sqlwright.datasets.dataset import Dataset
 from sqlwright.datasets.duplicates import drop_repeats
-from sqlwright.models.gguf_file import GgufHeader
+from sqlwright.models.folder import tensor_shapes
+from sqlwright.models.gguf_file import GgufHeader, read_header
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
 from sqlwright.records import Prompt, Question
@@ -95,7 +98,8 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     learned = sum(q.targets for step in plan.steps for g in step for q in g) if plan else 0
     unpacked = sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g) if plan else 0
     validation = sum(len(g[0].prefix) + sum(len(q.branch) for q in g) for g in plan.validation) if plan else 0
-    sizes = Sizes.of(run.model_header)
+    base = run.model_path
+    sizes = Sizes.of_folder(base) if base.is_dir() else Sizes.of(read_header(base))
     speed = _matrix_speed() * _EFFICIENCY
     train_flops = sizes.training_flops(plan.tokens if plan else 0, learned, settings.layers) + 2 * sizes.forward_flops(
         validation
@@ -163,6 +167,24 @@ class Sizes:
             layers=int(header.setting("block_count")),
             hidden=int(header.setting("embedding_length")),
             inner=int(header.setting("feed_forward_length")),
+        )
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Sizes:
+        """Return the sizes that the weights of a folder of transformers have."""
+        shapes = tensor_shapes(folder)
+        inside = {name: match for name in shapes if (match := re.search(r"\.(\d+)\.", name))}
+        outside = [shape for name, shape in shapes.items() if name not in inside and len(shape) == 2]
+        embedding = max(outside, key=math.prod)
+        head = math.prod(shapes.get("lm_head.weight", embedding))
+        tied = "lm_head.weight" not in shapes
+        return cls(
+            layer_parameters=sum(math.prod(shapes[name]) for name in inside),
+            head_parameters=head,
+            embedding_parameters=math.prod(embedding) + (0 if tied else head),
+            layers=len({match[1] for match in inside.values()}),
+            hidden=embedding[1],
+            inner=max(max(shapes[name]) for name in inside),
         )
 
     def forward_flops(self, tokens: float) -> float:

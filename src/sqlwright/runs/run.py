@@ -12,7 +12,7 @@ from sqlwright.databases import Schema
 from sqlwright.datasets import resolve_path
 from sqlwright.errors import DataError, ModelError, RecipeError
 from sqlwright.models.adapter import Adapter, read_adapter, shipped_adapter
-from sqlwright.models.gguf_file import GgufHeader, read_header
+from sqlwright.models.folder import ONLY_TORCH, is_model_folder
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, Shot, make_shots
@@ -37,20 +37,21 @@ class Run:
 
     @cached_property
     def model_path(self) -> Path:
-        """The base model's GGUF file; raises `ModelError` (with the command that pulls it) where it is missing."""
+        """The base model's GGUF file, or its folder.
+
+        Raises `ModelError` (with the command that pulls it) where it is missing, or is a folder and a GGUF is needed.
+        """
         base = self.recipe.model.base
         local = self.resolve(base)
-        return local if local.is_file() else find_model(base)
+        found = local if local.is_file() or is_model_folder(local) else find_model(base)
+        if found.is_dir() and self.recipe.export.merged:
+            raise ModelError(ONLY_TORCH.format(path=found, what="export.merged"))
+        return found
 
     @cached_property
     def model_hash(self) -> str:
         """SHA-256 of the base model; from the record beside the file, if size and time still fit."""
         return model_hash(self.model_path)
-
-    @cached_property
-    def model_header(self) -> GgufHeader:
-        """The header of the base model."""
-        return read_header(self.model_path)
 
     @cached_property
     def adapter(self) -> Adapter | None:

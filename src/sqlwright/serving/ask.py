@@ -91,7 +91,7 @@ def ask(
     with (
         GgufEngine(
             path,
-            found.gguf if found else None,
+            found.weights if found else None,
             context=context,
             parallel=max(1, samples - 1),
             cache=cache_folder() / "prompts",

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sqlwright.models.adapter import read_adapter
+from sqlwright.models.adapter import Adapter, adapter_file, read_adapter
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path, hash_values, write_text
 from sqlwright.runs.run import Run
@@ -60,8 +60,9 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     write_text(aside / CHECK, json.dumps({"figures": facts, "of": hash_values(_checked(run), facts)}) + "\n")
     write_text(aside / "README.md", _card(run, facts))
     aside.rename(target)
-    size = (target / "adapter.gguf").stat().st_size
-    run.reporter.say(f"Exported to {target} (adapter.gguf {size / 1e6:.1f} MB).")
+    written = adapter_file(target)
+    size = written.stat().st_size
+    run.reporter.say(f"Exported to {target} ({written.name} {size / 1e6:.1f} MB).")
     return facts | {"bytes": size}
 
 
@@ -76,6 +77,9 @@ def _earlier_check(run: Run, path: Path) -> dict[str, Any]:
 
 
 def _check(run: Run) -> dict[str, Any]:
+    if run.model_path.is_dir():
+        run.reporter.say("No GGUF adapter: the base is a folder of transformers, which llama.cpp doesn't read.")
+        return {"checked": 0}
     chosen = _prompts(run)
     if not chosen:
         return {"checked": 0}
@@ -209,7 +213,7 @@ A LoRA adapter (rank {recipe.train.rank}, alpha {recipe.train.alpha:g}) for {ada
 - Data: {data}; the licence of the data applies to the adapter.
 - Prompt style: `{adapter.style}`, {adapter.sample_values} sample values per text column, {adapter.few_shot} solved
   questions and up to {adapter.matched_values} matched values per question (`prompt.json`).
-- Files: `adapter.gguf` for llama.cpp, `adapter_model.safetensors` and `adapter_config.json` for PEFT.
+- Files: {_files(adapter)}
 - Check: {facts.get("agree", 0)} of {facts.get("checked", 0)} greedy answers agree between llama.cpp and torch.
 {_merged_line(facts)}
 
@@ -223,6 +227,11 @@ A LoRA adapter (rank {recipe.train.rank}, alpha {recipe.train.alpha:g}) for {ada
 
     sqlwright ask "How many rows are there?" --database my.sqlite --adapter PATH_OF_THIS_FOLDER
 """
+
+
+def _files(adapter: Adapter) -> str:
+    peft = "`adapter_model.safetensors` and `adapter_config.json` for PEFT."
+    return f"`adapter.gguf` for llama.cpp, {peft}" if adapter.weights.suffix == ".gguf" else peft
 
 
 def _merged_line(facts: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
+from sqlwright.models.adapter import adapter_file
 from sqlwright.models.engines import PARALLEL, Engine, choose_engine, open_engine
 from sqlwright.prompts import build_prompts
 from sqlwright.records import Completion
@@ -57,7 +58,7 @@ def decode(
     answers are decoded to each question. Without `adapter`, the model is the one that training started from.
     """
     own = adapter and trains(run)
-    gguf = run.folder.adapter / "adapter.gguf" if own else run.adapter.gguf if run.adapter else None
+    weights = adapter_file(run.folder.adapter) if own else run.adapter.weights if run.adapter else None
     questions = run.questions("evaluate")
     if not questions:
         target.write_text("", encoding="utf-8")
@@ -67,7 +68,7 @@ def decode(
     with open_engine(
         kind,
         run.model_path,
-        gguf,
+        weights,
         context=recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens,
         parallel=max(samples, _parallel(run, kind)),
         device=recipe.model.device,

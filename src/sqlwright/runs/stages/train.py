@@ -89,7 +89,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         folder=folder.path,
         progress=lambda done, total, note: run.reporter.progress("train", done, total, note),
         say=run.reporter.say,
-        start=run.adapter.gguf if run.adapter else None,
+        start=run.adapter.weights if run.adapter else None,
     )
     aside = folder.path / "adapter.partial"
     shutil.rmtree(aside, ignore_errors=True)
@@ -98,7 +98,8 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     result.model.save_pretrained(str(aside), save_embedding_layers=False)
     write_prompt_settings(aside, recipe.prompt.model_dump(mode="json"), recipe.model.base, run.model_hash)
     write_shots(aside, run.shots)
-    write_gguf_adapter(aside, run.model_path, aside / "adapter.gguf")
+    if not run.model_path.is_dir():
+        write_gguf_adapter(aside, run.model_path, aside / "adapter.gguf")
     shutil.rmtree(folder.adapter, ignore_errors=True)
     aside.rename(folder.adapter)
     return {
