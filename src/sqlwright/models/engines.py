@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 from sqlwright.errors import ModelError
 from sqlwright.models.folder import ONLY_TORCH
-from sqlwright.models.gguf import Answer, GgufEngine
+from sqlwright.models.gguf import STOP, Answer, GgufEngine
 from sqlwright.models.gguf_file import read_header
 
 PARALLEL = {"torch": 96, "gguf": 8}
@@ -47,11 +47,16 @@ class Engine(Protocol):
         ...
 
     def answer_wave(
-        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, *, progress: Callable[[int], None]
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        *,
+        stop: Sequence[str] = STOP,
+        progress: Callable[[int], None],
     ) -> list[list[Answer]]:
         """Return the greedy answers to each prefix with each of its suffixes, in order.
 
-        `progress` gets the number of answers that are whole, as they come.
+        An answer ends before a text of `stop`. `progress` gets the number of answers that are whole, as they come.
         """
         ...
 

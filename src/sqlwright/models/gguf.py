@@ -206,12 +206,13 @@ class GgufEngine:
         wave: Sequence[tuple[str, Sequence[str]]],
         max_tokens: int,
         *,
+        stop: Sequence[str] = STOP,
         progress: Callable[[int], None] = lambda _: None,
     ) -> list[list[Answer]]:
         """Return the greedy answers to each prefix with each of its suffixes, one prefix after the other."""
         answers = []
         for prefix, suffixes in wave:
-            answers.append(self.answer(prefix, suffixes, max_tokens))
+            answers.append(self.answer(prefix, suffixes, max_tokens, stop=stop))
             progress(sum(map(len, answers)))
         return answers
 

@@ -36,7 +36,7 @@ FEW_ROWS = 96
 # Tokens at an answer's end that may hold a stop.
 _TAIL = 12
 # What ends an answer beside the tokenizer's own end token, in the families that SQLWright reads.
-_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
+_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "▁<EOT>", "<|fim_pad|>")
 
 
 class TorchEngine:
