@@ -36,6 +36,7 @@ FormatName = Literal[
     "mbpp",
     "infilling",
 ]
+KindName = Literal["lora", "rslora", "dora", "qlora", "freeze", "full"]
 MetricName = Literal["robust", "ex", "em"]
 LeakName = Annotated[str, Field(pattern=r"^(schema|question|sql):.+$")]
 
@@ -146,8 +147,14 @@ class PromptSettings(_Section):
 
 
 class TrainSettings(_Section):
-    """LoRA fine-tuning with shared-schema packing."""
+    """Fine-tuning with shared-schema packing."""
 
+    kind: KindName = Field(
+        "lora",
+        description="What learns: low-rank updates (`lora`; `rslora`, scaled by the root of the rank; `dora`, with a "
+        "length for each output; `qlora`, on a base of 8 bits or fewer), the weights of the last `layers` layers "
+        "(`freeze`), or all weights (`full`).",
+    )
     epochs: Annotated[float, Field(ge=0, le=1000)] = Field(
         1.0, description="Passes over the training questions; 0 skips training."
     )
@@ -160,6 +167,11 @@ class TrainSettings(_Section):
     )
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="AdamW's decoupled weight decay.")
     max_gradient_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradients are clipped to this norm.")
+    interpolation: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="How far the trained weights go from where training started to where it ended (WiSE-FT); below 1 "
+        "what was known before is forgotten less.",
+    )
     rank: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="Rank of the LoRA matrices.")
     alpha: Annotated[float, Field(gt=0)] = Field(32.0, description="LoRA scale: updates are scaled by alpha / rank.")
     target: Literal["plain", "qualified", "from-first"] = Field(
@@ -172,7 +184,7 @@ class TrainSettings(_Section):
         "all-linear", description="Which linear layers get LoRA matrices."
     )
     layers: Annotated[int, Field(ge=0)] = Field(
-        0, description="Only the last so many layers get LoRA matrices, which saves work below them; 0 takes all."
+        0, description="Only the last so many layers learn, which saves work below them; 0 takes all."
     )
     questions_per_step: Annotated[int, Field(ge=1)] = Field(
         24, description="Questions per optimizer step (gradient accumulation over different databases)."

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 from sqlwright.errors import RecipeError  # noqa: E402
 from sqlwright.recipe import TrainSettings  # noqa: E402
-from sqlwright.training.lora import trainable  # noqa: E402
+from sqlwright.training.lora import add_lora, trainable  # noqa: E402
 from sqlwright.training.packing import Encoded  # noqa: E402
 from sqlwright.training.trainer import Plan, make_plan, mean_loss, train  # noqa: E402
 
@@ -183,6 +183,26 @@ def test_a_finished_run_does_nothing_more(
     assert again.losses == first.losses
     assert all(torch.equal(weight, weights(first)[name]) for name, weight in weights(again).items())
     assert said == [f"Continuing training after step {len(plan.steps)} of {len(plan.steps)}."]
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_weights_end_between_their_beginning_and_the_last_step(
+    share: float, make_model: Callable[..., Any], questions: list[Encoded], held_out: list[Encoded], tmp_path: Path
+) -> None:
+    chosen = settings(interpolation=share)
+    plan = make_plan(questions, held_out, chosen, 0)
+    assert plan.name == make_plan(questions, held_out, SETTINGS, 0).name, "its checkpoints serve for any share"
+    ended = weights(train(make_model("qwen2"), plan, SETTINGS, seed=0, folder=_new(tmp_path / "whole")))
+    model = add_lora(make_model("qwen2"), SETTINGS.rank, SETTINGS.alpha, "all-linear", 0)
+    began = {name: weight.detach().clone() for name, weight in trainable(model).items()}
+    folder = _new(tmp_path / "share")
+    result = train(make_model("qwen2"), plan, chosen, seed=0, folder=folder)
+    for name, weight in weights(result).items():
+        assert torch.allclose(weight, began[name] + share * (ended[name] - began[name]), atol=1e-6), name
+    assert result.validation_losses[-1] == pytest.approx(mean_loss(result.model, plan.validation, 128), rel=1e-6)
+    again = train(make_model("qwen2"), plan, chosen, seed=0, folder=folder)
+    assert all(torch.equal(weight, weights(result)[name]) for name, weight in weights(again).items())
+    assert again.validation_losses == result.validation_losses
 
 
 def test_a_damaged_newest_checkpoint_and_torn_metrics_lead_to_the_same_weights(

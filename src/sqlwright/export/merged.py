@@ -1,8 +1,9 @@
-"""A base model and its adapters as one GGUF file, for whatever runs GGUF files: llama.cpp, Ollama, LM Studio.
+"""GGUF files with weights of our own, for whatever runs GGUF files: llama.cpp, Ollama, LM Studio.
 
-The base's weights are dequantised, `B A · alpha / rank` of each adapter is added in order, and matrices are written as
-F16, Q8_0 or Q4_0, in pure Python and one tensor at a time. Everything else of the file, tokenizer and chat template
-included, is copied byte for byte.
+`write_merged`: a base model and its adapters as one file. The base's weights are dequantised, `B A · alpha / rank` of
+each adapter is added in order, and matrices are written as F16, Q8_0 or Q4_0, in pure Python and one tensor at a time.
+`write_trained`: a base with some of its weights trained, these in F16. Everything else of the file, tokenizer and chat
+template included, is copied byte for byte.
 
 Not covered: K-quants (`llama-quantize` makes them of an F16 file); adapters of other kinds than LoRA.
 """
@@ -11,13 +12,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import METADATA_START, GgufHeader, TensorPlace, read_header
-from sqlwright.models.weights import dequantize, read_pairs
+from sqlwright.models.weights import dequantize, in_file_order, model_name, read_pairs
 
 KINDS = {"f16": 1, "q8_0": 7, "q4_0": 2}
 """Formats of matrices, and the number by which a file says which one it mostly has."""
@@ -48,24 +49,73 @@ def write_merged(
     header = read_header(base)
     updates = [_updates(header, path) for path in adapters]
     data = np.memmap(base, mode="r")
+    formats = {name: _format(place, kind) for name, place in header.tensors.items()}
+
+    def merged(place: TensorPlace) -> bytes:
+        values = dequantize(data, place)
+        for update in updates:
+            if place.name in update:
+                a, b, scale = update[place.name]
+                values += (b @ a).mul_(scale)
+        return _encoded(values.numpy(), formats[place.name])
+
+    return _write(header, target, formats, merged, KINDS[kind], progress)
+
+
+def write_trained(
+    base: Path,
+    weights: Mapping[str, Any],
+    target: Path,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> int:
+    """Write `base` with `weights` (tensors by their names in a transformers model) in place of its own; return bytes.
+
+    Matrices among them are written as F16, vectors as F32; all others stay as they are in the base.
+
+    Raises:
+        ModelError: a weight doesn't fit the base, or the target can't be written.
+    """
+    import numpy as np
+
+    header = read_header(base)
+    data = np.memmap(base, mode="r")
+    names = {model_name(name): name for name in header.tensors}
+    for name, weight in weights.items():
+        if name not in names or tuple(weight.shape) != header.tensors[names[name]].shape:
+            raise ModelError(f"{base}: expected a model with the weight {name} {list(weight.shape)}, found none.")
+    new = {names[name]: in_file_order(weight.float(), name, header) for name, weight in weights.items()}
+    formats = {n: _format(place, "f16") if n in new else place.kind for n, place in header.tensors.items()}
+
+    def trained(place: TensorPlace) -> bytes:
+        if place.name in new:
+            return _encoded(new[place.name].cpu().contiguous().numpy(), formats[place.name])
+        return bytes(data[place.offset : place.offset + _bytes(place, place.kind)])
+
+    return _write(header, target, formats, trained, KINDS["f16"], progress)
+
+
+def _write(
+    header: GgufHeader,
+    target: Path,
+    formats: Mapping[str, int],
+    content: Callable[[TensorPlace], bytes],
+    file_type: int,
+    progress: Callable[[int, int], None],
+) -> int:
+    """Write a file like the header's with `content` for each tensor, in the given formats; return its size in bytes."""
     aside = target.with_name(target.name + ".partial")
     try:
         with aside.open("wb") as out:
-            _write_head(out, header, kind)
+            _write_head(out, header, formats, file_type)
             for done, place in enumerate(header.tensors.values(), 1):
-                values = dequantize(data, place)
-                for update in updates:
-                    if place.name in update:
-                        a, b, scale = update[place.name]
-                        values += (b @ a).mul_(scale)
-                raw = _encoded(values.numpy(), _format(place, kind))
+                raw = content(place)
                 out.write(raw)
                 out.write(bytes(_padding(len(raw), _alignment(header))))
                 progress(done, len(header.tensors))
         aside.replace(target)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise ModelError(f"{target}: expected a place for the merged model, found {error.strerror}.") from None
+        raise ModelError(f"{target}: expected a place for the model, found {error.strerror}.") from None
     return target.stat().st_size
 
 
@@ -80,7 +130,7 @@ def _updates(header: GgufHeader, path: Path) -> dict[str, tuple[Any, Any, float]
     return {name: (a, b, alpha / len(a)) for name, (a, b) in pairs.items()}
 
 
-def _write_head(out: BinaryIO, header: GgufHeader, kind: str) -> None:
+def _write_head(out: BinaryIO, header: GgufHeader, formats: Mapping[str, int], file_type: int) -> None:
     """Write everything before the tensors: the base's metadata, and where each tensor will lie."""
     with header.path.open("rb") as file:
         file.seek(METADATA_START)
@@ -88,12 +138,12 @@ def _write_head(out: BinaryIO, header: GgufHeader, kind: str) -> None:
     mark = struct.pack("<Q", len(_FILE_TYPE)) + _FILE_TYPE + struct.pack("<I", _UINT32)
     at = metadata.find(mark)
     if at >= 0:
-        struct.pack_into("<I", metadata, at + len(mark), KINDS[kind])
+        struct.pack_into("<I", metadata, at + len(mark), file_type)
     out.write(b"GGUF" + struct.pack("<IQQ", 3, len(header.tensors), header.keys))
     out.write(metadata)
     offset = 0
     for place in header.tensors.values():
-        name, made = place.name.encode(), _format(place, kind)
+        name, made = place.name.encode(), formats[place.name]
         shape = tuple(reversed(place.shape))
         out.write(struct.pack("<Q", len(name)) + name)
         out.write(struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, made, offset))

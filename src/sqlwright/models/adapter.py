@@ -1,6 +1,8 @@
 """An adapter's folder: PEFT's files, `adapter.gguf`, and `prompt.json` with all that its prompts depend on.
 
-The adapter of a base that is a folder of transformers has no `adapter.gguf`.
+What was trained by a kind that no adapter can hold (`dora`, `freeze`, `full`) is `model.gguf` in such a folder. Where
+the base is a folder of transformers, there are PEFT's files alone.
+
 Prompts with solved questions need `shots.jsonl` beside it, the questions to choose from.
 """
 
@@ -19,13 +21,15 @@ from sqlwright.prompts import STYLES, PromptFormat, Shot
 from sqlwright.records import read_records, write_records
 
 SHOTS = "shots.jsonl"
+LORA, WHOLE, PEFT = "adapter.gguf", "model.gguf", "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter on disk: its matrices, the base it was trained on (name and SHA-256), and its prompt settings.
+    """An adapter on disk: its weights, the base they were trained on (name and SHA-256), and its prompt settings.
 
-    `weights` is `adapter.gguf`, or PEFT's file where there is none.
+    `weights` is a GGUF file, or PEFT's where the base is a folder of transformers; `whole` says that
+    they are a model of their own, not what is added to the base.
     """
 
     folder: Path
@@ -37,6 +41,11 @@ class Adapter:
     max_schema_tokens: int
     few_shot: int = 0
     matched_values: int = 0
+    whole: bool = False
+
+    def files(self, base: Path) -> tuple[Path, Path | None]:
+        """Return the model and the adapter that an engine opens, for the base model's file."""
+        return (self.weights, None) if self.whole else (base, self.weights)
 
     def prompt_format(self, model: Path) -> PromptFormat:
         """Return the prompt format it was trained with, for the base model's file."""
@@ -98,16 +107,10 @@ def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
 def shipped_adapter(base_hash: str) -> Adapter | None:
     """Return the adapter that SQLWright ships for the base, None if it ships none."""
     folder = Path(str(files("sqlwright"))) / "data" / "adapter"
-    if not (folder / "adapter.gguf").is_file():
+    if not (folder / LORA).is_file():
         return None
     adapter = read_adapter(folder)
     return adapter if adapter.base_hash == base_hash else None
-
-
-def adapter_file(folder: Path) -> Path:
-    """Return the file with the matrices in an adapter's folder: `adapter.gguf`, or PEFT's where there is none."""
-    gguf = folder / "adapter.gguf"
-    return gguf if gguf.is_file() else folder / "adapter_model.safetensors"
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -116,13 +119,14 @@ def read_adapter(path: Path) -> Adapter:
     Raises `ModelError` where there is none, or it was not written by SQLWright.
     """
     for folder in (path, path / "adapter"):
-        weights, settings = adapter_file(folder), folder / "prompt.json"
-        if weights.is_file() and settings.is_file():
+        settings = folder / "prompt.json"
+        found = [folder / name for name in (LORA, WHOLE, PEFT) if (folder / name).is_file()]
+        if found and settings.is_file():
             break
     else:
         raise ModelError(
-            f"{path}: expected an adapter (a folder with adapter.gguf and prompt.json) or a finished run, "
-            "found neither."
+            f"{path}: expected an adapter (a folder with prompt.json and adapter.gguf or model.gguf) or a finished "
+            "run, found neither."
         )
     try:
         values = json.loads(settings.read_text(encoding="utf-8"))
@@ -130,7 +134,7 @@ def read_adapter(path: Path) -> Adapter:
             raise ValueError(f"no prompt style is called {values['style']!r}")
         return Adapter(
             folder,
-            weights,
+            found[0],
             str(values["base"]),
             str(values["base_sha256"]),
             str(values["style"]),
@@ -138,6 +142,7 @@ def read_adapter(path: Path) -> Adapter:
             int(values["max_schema_tokens"]),
             int(values.get("few_shot", 0)),
             int(values.get("matched_values", 0)),
+            found[0].name == WHOLE,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{settings}: expected the prompt settings of an adapter, found {error!r}.") from None

@@ -8,6 +8,7 @@ lies in such a folder is run. Not covered: weights in other formats (pickles run
 from __future__ import annotations
 
 import json
+import math
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +114,7 @@ def read_peft_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[A
     config = _json(path.with_name("adapter_config.json"))
     tensors = load_file(str(path))
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
+    if config.get("peft_type") != "LORA" or config.get("use_dora"):
         raise ModelError(f"{path}: expected plain LoRA, found {config.get('peft_type')} with other options.")
     matrices = {}
     for name, a in tensors.items():
@@ -124,7 +125,8 @@ def read_peft_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[A
         if b is None or shapes.get(f"{own}.weight") != (len(b), a.shape[1]):
             raise ModelError(f"{path}: its tensor {name} doesn't fit the model; it was trained on another base.")
         matrices[f"{own}.weight"] = a, b
-    return float(config["lora_alpha"]), matrices
+    scale = math.sqrt(config["r"]) if config.get("use_rslora") else 1.0
+    return float(config["lora_alpha"]) * scale, matrices
 
 
 def _require(folder: Path) -> None:

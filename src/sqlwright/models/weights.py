@@ -184,6 +184,15 @@ def _state(header: GgufHeader, config: Any, dtype: torch.dtype) -> dict[str, tor
     return state
 
 
+def in_file_order(weight: torch.Tensor, name: str, header: GgufHeader) -> torch.Tensor:
+    """Return a transformers weight with its rows in the order in which a GGUF file like the header's has them."""
+    if header.architecture == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
+        key = "attention.head_count" if "q_proj" in name else "attention.head_count_kv"
+        rows: torch.Tensor = permute_rotary(weight, int(header.setting(key)))
+        return rows
+    return weight
+
+
 def model_name(gguf_name: str) -> str:
     """Return the transformers name of a GGUF tensor, such as `model.layers.0.mlp.up_proj.weight`; empty if unknown."""
     stem, _, kind = gguf_name.rpartition(".")

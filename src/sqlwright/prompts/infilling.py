@@ -55,7 +55,7 @@ def find_marks(chat: ChatTemplate) -> Marks:
             return marks
     free = [token for token in chat.special if token not in chat.template and token not in (chat.bos, chat.eos)]
     free = [token for token in free if token.strip() and not any(word in token for word in ("pad", "unk", "endoftext"))]
-    return Marks(*free[:3]) if len(free) >= 3 else _AS_TEXT
+    return Marks(free[0], free[1], free[2]) if len(free) >= 3 else _AS_TEXT
 
 
 def is_gap(question: Question) -> bool:

@@ -6,25 +6,21 @@ second. Weights are never read. Not covered: other load on the machine; GPUs are
 
 from __future__ import annotations
 
-import math
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sqlwright.datasets import READERS
 from sqlwright.datasets.dataset import Dataset
 from sqlwright.datasets.duplicates import drop_repeats
-from sqlwright.models.folder import tensor_shapes
-from sqlwright.models.gguf_file import GgufHeader, read_header
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import asked_files, divide
 from sqlwright.runs.stages.train import trains
+from sqlwright.training.estimate import Sizes
 
 # Learned tokens stand between these marks in the prompt that is shown.
 OPEN, CLOSE = "⟦", "⟧"
@@ -98,12 +94,10 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     learned = sum(q.targets for step in plan.steps for g in step for q in g) if plan else 0
     unpacked = sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g) if plan else 0
     validation = sum(len(g[0].prefix) + sum(len(q.branch) for q in g) for g in plan.validation) if plan else 0
-    base = run.model_path
-    sizes = Sizes.of_folder(base) if base.is_dir() else Sizes.of(read_header(base))
+    sizes = Sizes.of_model(run.model_path)
     speed = _matrix_speed() * _EFFICIENCY
-    train_flops = sizes.training_flops(plan.tokens if plan else 0, learned, settings.layers) + 2 * sizes.forward_flops(
-        validation
-    )
+    train_flops = sizes.training_flops(plan.tokens if plan else 0, learned, settings)
+    train_flops += 2 * sizes.forward_flops(validation)
     asked = encoded["evaluate"]
     prefixes = {q.prefix for q in asked}
     read = sum(map(len, prefixes)) + sum(q.loss_start for q in asked)
@@ -136,76 +130,12 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         tokens_learned=learned,
         schemas_cut=cut_notes(prompt for own in prompts.values() for prompt in own),
         minutes=minutes,
-        memory_mb=sizes.training_bytes(settings.tokens_per_batch, settings.rank) / 1e6 if plan else 0.0,
+        memory_mb=sizes.training_bytes(settings) / 1e6 if plan else 0.0,
         prompt=marked(example) if example else "(no questions)",
         notes=[f"Up to {made:,} pairs that `prepare` makes come to these: in the minutes, not in steps and tokens."]
         if made
         else [],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The sizes of a Llama-like model that decide cost: parameters of the layers and of the head, and widths."""
-
-    layer_parameters: int
-    head_parameters: int
-    embedding_parameters: int
-    layers: int
-    hidden: int
-    inner: int
-
-    @classmethod
-    def of(cls, header: GgufHeader) -> Sizes:
-        """Return the sizes that the header of a model file gives."""
-        counts = {name: math.prod(place.shape) for name, place in header.tensors.items()}
-        embedding = counts.get("token_embd.weight", 0)
-        return cls(
-            layer_parameters=sum(count for name, count in counts.items() if name.startswith("blk.")),
-            head_parameters=counts.get("output.weight", embedding),
-            embedding_parameters=embedding + counts.get("output.weight", 0),
-            layers=int(header.setting("block_count")),
-            hidden=int(header.setting("embedding_length")),
-            inner=int(header.setting("feed_forward_length")),
-        )
-
-    @classmethod
-    def of_folder(cls, folder: Path) -> Sizes:
-        """Return the sizes that the weights of a folder of transformers have."""
-        shapes = tensor_shapes(folder)
-        inside = {name: match for name in shapes if (match := re.search(r"\.(\d+)\.", name))}
-        outside = [shape for name, shape in shapes.items() if name not in inside and len(shape) == 2]
-        embedding = max(outside, key=math.prod)
-        head = math.prod(shapes.get("lm_head.weight", embedding))
-        tied = "lm_head.weight" not in shapes
-        return cls(
-            layer_parameters=sum(math.prod(shapes[name]) for name in inside),
-            head_parameters=head,
-            embedding_parameters=math.prod(embedding) + (0 if tied else head),
-            layers=len({match[1] for match in inside.values()}),
-            hidden=embedding[1],
-            inner=max(max(shapes[name]) for name in inside),
-        )
-
-    def forward_flops(self, tokens: float) -> float:
-        """Return the operations of reading `tokens` tokens, without the head."""
-        return 2.0 * self.layer_parameters * tokens
-
-    def training_flops(self, tokens: int, learned: int, layers: int = 0) -> float:
-        """Return the operations of a LoRA step on the last `layers` layers (0: all).
-
-        Forward and input gradients; the head for learned tokens only.
-        """
-        share = min(layers or self.layers, self.layers) / self.layers
-        return 2.0 * (1 + share) * self.layer_parameters * tokens + 4.0 * self.head_parameters * learned
-
-    def training_bytes(self, tokens: int, rank: int) -> float:
-        """Return the bytes of LoRA training in float32: weights, activations, LoRA with AdamW, the head's chunk."""
-        weights = 4.0 * (self.layer_parameters + self.embedding_parameters)
-        # Kept per token and layer: inputs of norms and linear layers, q/k/v, and the three inner activations.
-        activations = 4.0 * tokens * self.layers * (9 * self.hidden + 4 * self.inner)
-        lora = 16.0 * rank * self.layers * (10 * self.hidden + 3 * self.inner)
-        return weights + activations + lora + 3 * 4.0 * 256 * (self.head_parameters / self.hidden) + 4e8
 
 
 def marked(prompt: Prompt) -> str:

@@ -13,6 +13,7 @@ from sqlwright.datasets import resolve_path
 from sqlwright.errors import DataError, ModelError, RecipeError
 from sqlwright.models.adapter import Adapter, read_adapter, shipped_adapter
 from sqlwright.models.folder import ONLY_TORCH, is_model_folder
+from sqlwright.models.gguf_file import GgufHeader, read_header
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, Shot, make_shots
@@ -54,6 +55,11 @@ class Run:
         return model_hash(self.model_path)
 
     @cached_property
+    def model_header(self) -> GgufHeader:
+        """The header of the base model, which must be a GGUF file."""
+        return read_header(self.model_path)
+
+    @cached_property
     def adapter(self) -> Adapter | None:
         """The adapter that the recipe starts from, None where it starts from the base alone.
 
@@ -68,6 +74,11 @@ class Run:
         if found is None:
             raise ModelError(
                 f"model.adapter: expected a base that SQLWright ships an adapter for, found {self.recipe.model.base}."
+            )
+        if found.whole:
+            raise RecipeError(
+                f"model.adapter: expected an adapter, found a model of its own. Set model.base to {found.weights} "
+                "instead, and [prompt] as in the prompt.json beside it."
             )
         if found.base_hash != self.model_hash:
             raise ModelError(

@@ -16,36 +16,44 @@ ROWS_AT_ONCE = 256
 
 
 class HeadLoss(torch.autograd.Function):
-    """Summed cross-entropy of the logits that `head` makes of `hidden` [N, D] against labels [N].
+    """Summed cross-entropy of the logits of `hidden` [N, D] by `weight` [V, D] against labels [N].
 
-    The gradient for `hidden` is computed on the way forward, chunk by chunk, so that logits never exist as a whole.
+    `head` says what there is to the head beside its weight. Gradients for `hidden`, and for `weight` where it learns,
+    are computed on the way forward, chunk by chunk, so that logits never exist as a whole.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, head: Head, labels: torch.Tensor) -> torch.Tensor:
-        """Return the summed loss (float32 scalar), and keep the gradient for `hidden`."""
-        needed = ctx.needs_input_grad[0]
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, head: Head | None = None
+    ) -> torch.Tensor:
+        """Return the summed loss (float32 scalar), and keep the gradients."""
+        head = head or Head(weight)
+        needed, learns = ctx.needs_input_grad[:2]
         total = hidden.new_zeros((), dtype=torch.float32)
         grads = []
+        grad_weight = torch.zeros_like(weight) if learns else None
         for start in range(0, len(labels), ROWS_AT_ONCE):
             rows = hidden[start : start + ROWS_AT_ONCE]
             wanted = labels[start : start + ROWS_AT_ONCE, None]
             logits = head.logits(rows).float()
             log_sum = torch.logsumexp(logits, dim=-1, keepdim=True)
             total += (log_sum - logits.gather(1, wanted)).sum()
-            if needed:
+            if needed or learns:
                 share = (logits - log_sum).exp_() if head.softcap else logits.sub_(log_sum).exp_()
                 share.scatter_add_(1, wanted, share.new_full(wanted.shape, -1.0))
-                grads.append(head.before_cap(logits, share).to(rows.dtype) @ head.weight)
-        if needed:
-            ctx.save_for_backward(torch.cat(grads))
+                share = head.before_cap(logits, share).to(rows.dtype)
+                grads.append(share @ weight)
+                if grad_weight is not None:
+                    grad_weight.addmm_(share.T, rows)
+        ctx.save_for_backward(torch.cat(grads) if grads else None, grad_weight)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        """Return the gradient for `hidden`, computed on the way forward."""
-        (grad_hidden,) = ctx.saved_tensors
-        return grad_hidden * grads[0].to(grad_hidden.dtype), None, None
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
+        """Return the gradients for `hidden` and `weight`, computed on the way forward."""
+        grad_hidden, grad_weight = ctx.saved_tensors
+        scale = grads[0].to(grad_hidden.dtype)
+        return grad_hidden * scale, None if grad_weight is None else grad_weight * scale, None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,9 @@ class Scored:
 
 def pack_loss(model: Any, batch: Pack) -> torch.Tensor:
     """Return the summed loss (natural log, a float32 scalar) over the target tokens of the pack."""
+    head = _head(model)
     loss: torch.Tensor = HeadLoss.apply(  # type: ignore[no-untyped-call]
-        _hidden(model, batch), _head(model), batch.labels
+        _hidden(model, batch), head.weight, batch.labels, head
     )
     return loss
 

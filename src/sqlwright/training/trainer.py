@@ -1,4 +1,4 @@
-"""The training loop: LoRA on packed questions, with checkpoints that continue to the very same weights."""
+"""The training loop on packed questions, with checkpoints that continue to the very same weights."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import torch
 from sqlwright.errors import RecipeError
 from sqlwright.models.architectures import use_shared_prefix_attention
 from sqlwright.models.device import keep_freed_memory, peak_memory_mb
-from sqlwright.models.weights import read_matrices
 from sqlwright.recipe import TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.lora import add_lora, start_from, trainable
+from sqlwright.training.kinds import make_trainable
+from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
 from sqlwright.training.stopper import Stopper
@@ -68,7 +68,8 @@ def make_plan(questions: Sequence[Encoded], validation: Sequence[Encoded], setti
         share = min(1.0, settings.epochs - epoch)
         steps += dealt[: math.ceil(share * len(dealt))]
     held_out = deal_groups(validation, size, tokens, seed) if validation else []
-    digest = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), seed]).encode())
+    own = settings.model_dump(mode="json", exclude={"interpolation"})  # matters after the last step only
+    digest = hashlib.sha256(json.dumps([own, seed]).encode())
     for group in [group for step in steps for group in step] + held_out:
         digest.update(repr([(question.prefix, question.branch) for question in group]).encode())
     return Plan(tuple(map(tuple, steps)), tuple(held_out), digest.hexdigest()[:16])
@@ -85,20 +86,18 @@ def train(
     say: Callable[[str], None] = lambda _: None,
     start: Path | None = None,
 ) -> TrainResult:
-    """Return the model with its LoRA matrices trained over all steps of the plan.
+    """Return the model trained over all steps of the plan, as `settings.kind` has it.
 
-    They begin as those of `start`, a GGUF adapter, where one is given. Continues from the newest checkpoint in
-    `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step. The result is the same, bit for bit on the CPU,
-    however often the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise
-    `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has
-    other matrices than the settings ask for.
+    Training goes on from `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 the weights
+    end so far between their beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest
+    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step. The result is the same, bit for bit
+    on the CPU, however often the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint
+    and raise `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or
+    `start` has other matrices than the settings ask for.
     """
     keep_freed_memory()
     use_shared_prefix_attention(model)
-    found = read_matrices(model, start) if start else None
-    wrapped = add_lora(model, settings.rank, settings.alpha, settings.targets, seed, settings.layers)
-    if found:
-        start_from(wrapped, *found)
+    wrapped = make_trainable(model, settings, seed, start)
     run = _Run(wrapped, plan, settings, folder, say)
     run.restore()
     total = plan.questions
@@ -111,13 +110,14 @@ def train(
                 progress(run.questions, total, f"loss {metrics['loss']:.3f}")
             last = run.step == len(plan.steps)
             due = settings.validate_every and run.step % settings.validate_every == 0
-            if plan.validation and (last or due):
+            if plan.validation and due and not last:
                 run.validate()
             if last or stopper.asked or run.step % settings.checkpoint_every == 0:
                 run.save()
             if stopper.asked and not last:
                 say(f"Stopped after step {run.step} of {len(plan.steps)}; the checkpoint is written.")
                 stopper.leave()
+    run.finish()
     losses = [line["loss"] for line in run.lines if "loss" in line]
     held_out = [line["validation_loss"] for line in run.lines if "validation_loss" in line]
     return TrainResult(wrapped, run.step, run.questions, run.seconds, losses, held_out)
@@ -147,6 +147,8 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             list(self.weights.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
+        kept = self.weights if settings.interpolation < 1 else {}
+        self.beginning = {name: weight.detach().clone() for name, weight in kept.items()}
         self.step = self.questions = 0
         self.seconds = 0.0
         self.lines: list[dict[str, Any]] = []
@@ -161,7 +163,10 @@ class _Run:
                     weight.copy_(state.weights[name])
             self.optimizer.load_state_dict(state.optimizer)
             self.step, self.questions, self.seconds = state.step, state.questions, state.seconds
-            self.lines = [line for line in _read_lines(path) if line["step"] <= state.step]
+            # The validation at the end comes anew, as what it measures is made after the last checkpoint.
+            end = len(self.plan.steps)
+            lines = [line for line in _read_lines(path) if line["step"] <= state.step]
+            self.lines = [line for line in lines if "loss" in line or line["step"] < end]
             self.say(f"Continuing training after step {self.step} of {len(self.plan.steps)}.")
         path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
 
@@ -202,6 +207,14 @@ class _Run:
             tokens_per_second=tokens / seconds,
             peak_memory_mb=peak_memory_mb(self.device),
         )
+
+    def finish(self) -> None:
+        """Interpolate between the weights of the beginning and the end, and log the validation loss of the result."""
+        with torch.no_grad():
+            for name, weight in self.beginning.items():
+                self.weights[name].copy_(torch.lerp(weight, self.weights[name], self.settings.interpolation))
+        if self.plan.validation:
+            self.validate()
 
     def validate(self) -> None:
         """Log the loss on the held-out training databases."""

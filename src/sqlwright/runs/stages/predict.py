@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
-from sqlwright.models.adapter import adapter_file
+from sqlwright.models.adapter import read_adapter
 from sqlwright.models.engines import PARALLEL, Engine, choose_engine, open_engine
 from sqlwright.prompts import build_prompts
 from sqlwright.records import Completion
@@ -58,7 +58,7 @@ def decode(
     answers are decoded to each question. Without `adapter`, the model is the one that training started from.
     """
     own = adapter and trains(run)
-    weights = adapter_file(run.folder.adapter) if own else run.adapter.weights if run.adapter else None
+    found = read_adapter(run.folder.adapter) if own else run.adapter
     questions = run.questions("evaluate")
     if not questions:
         target.write_text("", encoding="utf-8")
@@ -67,8 +67,7 @@ def decode(
     kind = choose_engine(recipe.predict.engine, run.model_path)
     with open_engine(
         kind,
-        run.model_path,
-        weights,
+        *(found.files(run.model_path) if found else (run.model_path, None)),
         context=recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens,
         parallel=max(samples, _parallel(run, kind)),
         device=recipe.model.device,

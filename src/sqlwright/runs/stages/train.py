@@ -7,21 +7,29 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sqlwright.errors import DataError
+from sqlwright.errors import DataError, RecipeError
+from sqlwright.models import adapter as adapter_files
 from sqlwright.models.adapter import write_prompt_settings, write_shots
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import PromptFormat, build_prompts, cut_notes
+from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
+from sqlwright.training.estimate import Sizes, available_memory, require_room
+
+_NEWER = ("interpolation", "kind")
 
 
 def inputs(run: Run) -> dict[str, str]:
     """Return what the adapter depends on: model, prompts, training settings, questions, seed."""
     recipe = run.recipe
-    values = {f"train.{key}": json.dumps(value) for key, value in recipe.train.model_dump(mode="json").items()}
-    # How often progress is saved or measured does not change the result.
-    del values["train.checkpoint_every"], values["train.validate_every"]
+    settings = recipe.train.model_dump(mode="json")
+    # How often progress is saved or measured does not change the result; a run that was made before the newer settings
+    # existed stays up to date while they are off.
+    defaults = TrainSettings().model_dump(mode="json")
+    without = {"checkpoint_every", "validate_every"} | {key for key in _NEWER if settings[key] == defaults[key]}
+    values = {f"train.{key}": json.dumps(value) for key, value in settings.items() if key not in without}
     values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
     values["seed"] = str(recipe.seed)
@@ -54,19 +62,24 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
 
     import torch
 
-    from sqlwright.export.gguf_adapter import write_gguf_adapter
     from sqlwright.models.device import choose_device, choose_dtype, choose_threads, peak_memory_mb
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
+    from sqlwright.training.kinds import PLAIN
     from sqlwright.training.packing import encode
     from sqlwright.training.trainer import make_plan, train
 
     # transformers and PEFT disagree on a name; it is theirs to mend and says nothing to the user.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     recipe = run.recipe
+    _check_kind(run)
+    if choose_device(recipe.model.device) == "cpu":
+        free = shutil.disk_usage(folder.path).free
+        require_room(Sizes.of_model(run.model_path), recipe.train, memory=available_memory(), disk=free)
     torch.set_num_threads(choose_threads(recipe.model.threads))
     device = choose_device(recipe.model.device)
-    dtype = choose_dtype(recipe.model.dtype, device)
+    # Small steps of AdamW are lost in the rounding of bfloat16 weights.
+    dtype = torch.float32 if recipe.train.kind in PLAIN else choose_dtype(recipe.model.dtype, device)
     run.reporter.say(
         f"Reading {run.model_path.name} and its tokenizer ({str(dtype).removeprefix('torch.')}, {device})."
     )
@@ -91,17 +104,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         say=run.reporter.say,
         start=run.adapter.weights if run.adapter else None,
     )
-    aside = folder.path / "adapter.partial"
-    shutil.rmtree(aside, ignore_errors=True)
-    result.model.peft_config["default"].base_model_name_or_path = recipe.model.base
-    # Without this, PEFT asks the hub whether the base model has other embeddings.
-    result.model.save_pretrained(str(aside), save_embedding_layers=False)
-    write_prompt_settings(aside, recipe.prompt.model_dump(mode="json"), recipe.model.base, run.model_hash)
-    write_shots(aside, run.shots)
-    if not run.model_path.is_dir():
-        write_gguf_adapter(aside, run.model_path, aside / "adapter.gguf")
-    shutil.rmtree(folder.adapter, ignore_errors=True)
-    aside.rename(folder.adapter)
+    write_adapter(run, result.model)
     return {
         "steps": result.steps,
         "questions": result.questions,
@@ -114,6 +117,63 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         "dtype": str(dtype).removeprefix("torch."),
         "device": device,
     }
+
+
+def write_adapter(run: Run, model: Any) -> None:
+    """Write what a trained model has learned to the run's adapter folder, whole or not at all.
+
+    `adapter.gguf` or, where the kind is none that an adapter can hold, `model.gguf`; PEFT's files, where it has any;
+    and the prompts it was trained with.
+    """
+    from sqlwright.export.gguf_adapter import write_gguf_adapter
+    from sqlwright.export.merged import write_trained
+    from sqlwright.training.kinds import PLAIN, WHOLE, result_weights
+
+    kind = run.recipe.train.kind
+    aside = run.folder.path / "adapter.partial"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    if kind not in PLAIN:
+        model.peft_config["default"].base_model_name_or_path = run.recipe.model.base
+        # Without this, PEFT asks the hub whether the base model has other embeddings.
+        model.save_pretrained(str(aside), save_embedding_layers=False)
+    write_prompt_settings(aside, run.recipe.prompt.model_dump(mode="json"), run.recipe.model.base, run.model_hash)
+    write_shots(aside, run.shots)
+    if kind in WHOLE:
+        write_trained(run.model_path, result_weights(model, kind), aside / adapter_files.WHOLE)
+    elif not run.model_path.is_dir():
+        write_gguf_adapter(aside, run.model_path, aside / adapter_files.LORA)
+    shutil.rmtree(run.folder.adapter, ignore_errors=True)
+    aside.rename(run.folder.adapter)
+
+
+def _check_kind(run: Run) -> None:
+    """Raise `RecipeError` where the kind doesn't fit the base or other settings."""
+    import gguf
+
+    recipe = run.recipe
+    if recipe.train.kind in ("freeze", "full") and recipe.model.dtype == "bfloat16":
+        raise RecipeError(
+            f'train.kind = "{recipe.train.kind}" changes the weights themselves: expected model.dtype = "auto" or '
+            '"float32", found "bfloat16".'
+        )
+    if recipe.train.kind == "full" and recipe.train.layers:
+        raise RecipeError('train.kind = "full" trains all layers: leave out train.layers, or take "freeze".')
+    if run.model_path.is_dir():
+        if recipe.train.kind not in ("lora", "rslora"):
+            raise RecipeError(
+                f'train.kind: expected "lora" or "rslora" for a base that is a folder of transformers, found '
+                f'"{recipe.train.kind}". Other kinds need a GGUF file.'
+            )
+        return
+    matrices = [place for place in run.model_header.tensors.values() if len(place.shape) > 1]
+    sizes = {gguf.GGMLQuantizationType(place.kind) for place in matrices}
+    bits = max(8 * gguf.GGML_QUANT_SIZES[size][1] / gguf.GGML_QUANT_SIZES[size][0] for size in sizes)
+    if recipe.train.kind == "qlora" and bits > 9:  # Q8_0 takes 8.5 with its scales
+        raise RecipeError(
+            f'train.kind = "qlora": expected a base of 8 bits or fewer a weight, found {bits:g} in '
+            f'{run.model_path.name}. Take a quantised file, or "lora".'
+        )
 
 
 def prompts_of(run: Run, part: str, tokenizer: Any, fmt: PromptFormat | None = None) -> list[Prompt]:
