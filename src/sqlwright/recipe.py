@@ -59,6 +59,11 @@ class ModelSettings(_Section):
         "run. Training goes on from its matrices; without training it answers as it is. It brings its prompts: "
         "[prompt] must say the same.",
     )
+    rope_theta: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="Base period of the rotary positions in training, for longer contexts (Code Llama takes 1e6); the "
+        "adapter remembers it. 0 keeps the model's own.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where training runs; `auto` takes a GPU if there is one."
     )

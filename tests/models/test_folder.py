@@ -94,6 +94,7 @@ def test_folders_that_are_no_models(folder: Path, tmp_path: Path) -> None:
     (copy / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match=r"expected a fast tokenizer .*save_pretrained"):
         load_tokenizer(copy)
+    shutil.copy(folder / "tokenizer.json", copy)
     (copy / "model.safetensors").write_bytes(b"short")
     with pytest.raises(ModelError, match="damaged"):
         tensor_shapes(copy)

@@ -21,6 +21,7 @@ from test_equivalence import (  # noqa: E402
 
 from sqlwright.errors import ModelError, RecipeError  # noqa: E402
 from sqlwright.models.architectures import EXACT, use_shared_prefix_attention  # noqa: E402
+from sqlwright.models.rope import set_rope_theta  # noqa: E402
 from sqlwright.training.lora import add_lora, trainable, use_fast_lora  # noqa: E402
 from sqlwright.training.targets import target_modules  # noqa: E402
 
@@ -70,6 +71,20 @@ def test_every_parameter_of_the_layers_has_the_same_gradient_in_float64(make_que
     assert loss == pytest.approx(expected_loss, rel=1e-6)
     # Some rotary embeddings and scores are computed in float32 whatever the model's format.
     assert global_difference(grads, expected) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "phi", "falcon", "glm"])
+def test_packs_with_another_rotary_period(make_questions: Any, kind: str) -> None:
+    groups = make_questions(SHAPES["several schemas"])
+    models = [random_model(kind) for _ in range(3)]
+    before, _ = separate(lora(models[2]), groups)
+    for model in models[:2]:
+        set_rope_theta(model, 50.0)
+    expected_loss, expected = separate(lora(models[0]), groups)
+    loss, grads = packed(lora(models[1]), groups)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    assert global_difference(grads, expected) < 2e-5
+    assert abs(before - loss) > 1e-3 * loss, "another period is another model"
 
 
 @pytest.mark.parametrize("kind", LINEAR)

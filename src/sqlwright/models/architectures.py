@@ -48,13 +48,14 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 
 
 def use_shared_prefix_attention(model: Any) -> None:
-    """Make the transformers `model` run packs: call its body through `hidden_states` from then on.
+    """Make the transformers `model` (or the one inside PEFT's) run packs: call its body through `hidden_states` then.
 
     Dropout of its own is switched off: adapters are trained on the model as it answers. Raises `ModelError` for a
     model that can't run packs.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
 
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
     kind = model.config.model_type
     tried = kind in EXACT or model.config._attn_implementation == _NAME
     expected = None if tried else _plain_logits(model)

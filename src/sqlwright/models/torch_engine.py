@@ -26,6 +26,7 @@ from sqlwright.models.device import choose_device, choose_dtype, choose_threads,
 from sqlwright.models.gguf import STOP, Answer
 from sqlwright.models.head import Head
 from sqlwright.models.memory import WaveMemory
+from sqlwright.models.rope import rope_theta_of
 from sqlwright.models.tokenizer import load_tokenizer, token_ids
 from sqlwright.models.weights import load_model, merge_adapter
 
@@ -61,7 +62,7 @@ class TorchEngine:
         self.model, self.adapter, self.parallel = model, adapter, parallel
         self.device = choose_device(device)
         self._tokenizer = load_tokenizer(model)
-        self._causal = load_model(model, torch.float32)
+        self._causal = load_model(model, torch.float32, rope_theta=rope_theta_of(adapter))
         if adapter:
             merge_adapter(self._causal, adapter)
         self._causal = self._causal.to(self.device, choose_dtype(dtype, self.device))

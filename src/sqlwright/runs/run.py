@@ -14,6 +14,7 @@ from sqlwright.errors import DataError, ModelError, RecipeError
 from sqlwright.models.adapter import Adapter, read_adapter, shipped_adapter
 from sqlwright.models.folder import ONLY_TORCH, is_model_folder
 from sqlwright.models.gguf_file import GgufHeader, read_header
+from sqlwright.models.rope import rope_theta_of
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, Shot, make_shots
@@ -85,6 +86,9 @@ class Run:
                 f"model.adapter: {found.folder} was trained on {found.base} (SHA-256 {found.base_hash[:12]}…), the "
                 f"recipe's base {self.recipe.model.base} has {self.model_hash[:12]}…. Set model.base to its own."
             )
+        theta = rope_theta_of(found.weights)
+        if theta != self.recipe.model.rope_theta:
+            raise RecipeError(f"model.adapter: it was trained with model.rope_theta = {theta:g}. Set the same.")
         lines = found.differences(self.recipe.prompt.model_dump())
         if lines:
             raise RecipeError(

@@ -32,6 +32,7 @@ def inputs(run: Run) -> dict[str, str]:
     values = {f"train.{key}": json.dumps(value) for key, value in settings.items() if key not in without}
     values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
+    values |= {"model.rope_theta": str(recipe.model.rope_theta)} if recipe.model.rope_theta else {}
     values["seed"] = str(recipe.seed)
     for part in ("train", "validation"):
         values[f"{part} questions"] = hash_path(run.part(part))
@@ -89,7 +90,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         raise DataError("train: expected training questions, found none left after the validation databases.")
     end = tokenizer.eos_token_id
     plan = make_plan(encode(learned, tokenizer, end), encode(held_out, tokenizer, end), recipe.train, recipe.seed)
-    model = load_model(run.model_path, dtype, device)
+    model = load_model(run.model_path, dtype, device, recipe.model.rope_theta)
     run.reporter.say(
         f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
         f"{sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g):,} unpacked."
@@ -137,12 +138,14 @@ def write_adapter(run: Run, model: Any) -> None:
         model.peft_config["default"].base_model_name_or_path = run.recipe.model.base
         # Without this, PEFT asks the hub whether the base model has other embeddings.
         model.save_pretrained(str(aside), save_embedding_layers=False)
-    write_prompt_settings(aside, run.recipe.prompt.model_dump(mode="json"), run.recipe.model.base, run.model_hash)
+    theta = run.recipe.model.rope_theta
+    settings = run.recipe.prompt.model_dump(mode="json") | ({"rope_theta": theta} if theta else {})
+    write_prompt_settings(aside, settings, run.recipe.model.base, run.model_hash)
     write_shots(aside, run.shots)
     if kind in WHOLE:
-        write_trained(run.model_path, result_weights(model, kind), aside / adapter_files.WHOLE)
+        write_trained(run.model_path, result_weights(model, kind), aside / adapter_files.WHOLE, rope_theta=theta)
     elif not run.model_path.is_dir():
-        write_gguf_adapter(aside, run.model_path, aside / adapter_files.LORA)
+        write_gguf_adapter(aside, run.model_path, aside / adapter_files.LORA, theta)
     shutil.rmtree(run.folder.adapter, ignore_errors=True)
     aside.rename(run.folder.adapter)
 
