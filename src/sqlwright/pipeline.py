@@ -5,8 +5,8 @@
 
 A stage names what it depends on (`inputs`), does its work (`execute`) and names what it wrote (`outputs`). The loop
 runs every stage whose inputs changed since it was last done and says why; a stage that was interrupted goes on where
-it stopped. `predict` comes up to three times: with the base model alone, for the comparison, with the adapter, and
-with the adapter by repair and vote, where the recipe asks for them.
+it stopped. `predict` comes up to four times: with the base model alone, for the comparison, with the adapter after each
+phase of a curriculum, with the adapter, and with the adapter by repair and vote, where the recipe asks for them.
 """
 
 from __future__ import annotations
@@ -60,6 +60,15 @@ STAGES: tuple[Stage, ...] = (
         lambda run: train.trains(run) and run.recipe.predict.baseline,
     ),
     Stage(
+        "predict.phases",
+        "predict",
+        predict.inputs_phases,
+        predict.execute_phases,
+        lambda run: list(predict.phase_files(run).values()),
+        frozenset({"prepare", "train"}),
+        lambda run: bool(predict.phase_files(run)),
+    ),
+    Stage(
         "predict",
         "predict",
         predict.inputs_after,
@@ -82,7 +91,7 @@ STAGES: tuple[Stage, ...] = (
         evaluate.inputs,
         evaluate.execute,
         evaluate.outputs,
-        frozenset({"prepare", "predict.base", "predict", "predict.best"}),
+        frozenset({"prepare", "predict.base", "predict.phases", "predict", "predict.best"}),
     ),
     Stage(
         "export",

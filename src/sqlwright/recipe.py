@@ -37,6 +37,7 @@ FormatName = Literal[
     "infilling",
 ]
 KindName = Literal["lora", "rslora", "dora", "qlora", "freeze", "full"]
+HardnessName = Literal["easy", "medium", "hard", "extra"]
 MetricName = Literal["robust", "ex", "em"]
 LeakName = Annotated[str, Field(pattern=r"^(schema|question|sql):.+$")]
 
@@ -87,7 +88,16 @@ class DataSettings(_Section):
         "spider",
         description="A benchmark's published layout, or SQLWright's own `jsonl`, `csv` and `parquet` (docs/data.md).",
     )
-    train: tuple[str, ...] = Field((), description="Question files to learn from.")
+    train: tuple[str, ...] = Field(
+        (),
+        description="Question files to learn from; one of another format has its name in front, as in "
+        "`mbpp:programs.jsonl`, for a share of other work beside the questions.",
+    )
+    weights: tuple[Annotated[float, Field(ge=0, le=100)], ...] = Field(
+        (),
+        description="How often the questions of each training file come in a pass, in the order of `train`: 0.5 draws "
+        "half of them, 2 takes each twice. Empty: once.",
+    )
     evaluate: tuple[str, ...] = Field(
         (),
         description='Question files to predict and score; `["validation"]` takes the held-out training databases, '
@@ -151,6 +161,14 @@ class PromptSettings(_Section):
     )
 
 
+class Phase(_Section):
+    """A phase of a curriculum: the training questions of some hardness, for so many passes, at a rate of its own."""
+
+    hardness: tuple[HardnessName, ...] = ()
+    epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class TrainSettings(_Section):
     """Fine-tuning with shared-schema packing."""
 
@@ -166,7 +184,15 @@ class TrainSettings(_Section):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
         2e-4, description="Peak rate of AdamW; it warms up linearly and falls along a cosine."
     )
-    warmup: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="Share of the steps that warm up.")
+    phases: tuple[Phase, ...] = Field(
+        (),
+        description='A curriculum: one table per phase, such as `{hardness = ["easy", "medium"], epochs = 2, '
+        "learning_rate = 1e-4}`; what a phase leaves out is all questions, `epochs` and `learning_rate`. The adapter "
+        "after each phase is kept in `phases/` and scored. Empty: one phase.",
+    )
+    warmup: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="Share of the steps (of each phase) that warm up."
+    )
     final_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="Rate at the last step, as a share of the peak."
     )
@@ -372,6 +398,9 @@ def _toml_value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        given = [f"{key} = {_toml_value(inner)}" for key, inner in value.items() if inner is not None]
+        return "{" + ", ".join(given) + "}"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'

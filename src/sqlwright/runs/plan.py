@@ -7,18 +7,19 @@ second. Weights are never read. Not covered: other load on the machine; GPUs are
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlwright.datasets import READERS
 from sqlwright.datasets.dataset import Dataset
 from sqlwright.datasets.duplicates import drop_repeats
+from sqlwright.datasets.golds import with_hardness
+from sqlwright.datasets.mixture import read_mixture, weigh
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages.prepare import asked_files, divide
+from sqlwright.runs.stages.prepare import divide, evaluation_files, train_files
 from sqlwright.runs.stages.train import trains
 from sqlwright.training.estimate import Sizes
 
@@ -90,7 +91,10 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     end = tokenizer.eos_token_id
     encoded = {part: encode(own, tokenizer, end) for part, own in prompts.items()}
     settings = run.recipe.train
-    plan = make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed) if trains(run) else None
+    hardness = {question.id: question.hardness for question in parts["train"]}
+    plan = (
+        make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed, hardness) if trains(run) else None
+    )
     learned = sum(q.targets for step in plan.steps for g in step for q in g) if plan else 0
     unpacked = sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g) if plan else 0
     validation = sum(len(g[0].prefix) + sum(len(q.branch) for q in g) for g in plan.validation) if plan else 0
@@ -145,15 +149,16 @@ def marked(prompt: Prompt) -> str:
 
 def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
     """Return questions by part and database files by name, without running any gold."""
-    data = run.recipe.data
-    reader = READERS[data.format]
-    root = run.resolve(data.databases)
-
-    def read(names: Sequence[str]) -> Dataset:
-        return reader([run.resolve(name) for name in names], root) if names else Dataset((), {}, (), None)
-
-    train, evaluate = drop_repeats(read(data.train)), read(asked_files(data))
+    root = run.resolve(run.recipe.data.databases)
+    empty: tuple[Dataset, dict[str, float]] = Dataset((), {}, (), None), {}
+    learn, ask = train_files(run), evaluation_files(run)
+    train, weights = read_mixture(learn, READERS, root) if learn else empty
+    evaluate, _ = read_mixture(ask, READERS, root) if ask else empty
+    train = drop_repeats(train)
+    if run.recipe.train.phases:
+        train = with_hardness(train)
     learned, held_out, asked = divide(run, train.questions, evaluate.questions)
+    learned = weigh(learned, weights, run.recipe.seed)
     parts = {"train": learned, "validation": held_out, "evaluate": asked}
     return {part: list(own) for part, own in parts.items()}, train.databases | evaluate.databases
 

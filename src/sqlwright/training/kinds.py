@@ -9,6 +9,7 @@ the others (`dora`, `freeze`, `full`) come to weights, and are served as a model
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +50,14 @@ def make_trainable(model: Any, settings: TrainSettings, seed: int, start: Path |
 
 
 def result_weights(model: Any, kind: str) -> dict[str, torch.Tensor]:
-    """Return the weights that differ from the base's by their names in the base, for a kind in `WHOLE`.
-
-    The model of `dora` can't be trained any further: its updates are merged into its weights.
-    """
+    """Return the weights that differ from the base's by their names in the base, for a kind in `WHOLE`."""
     if kind in PLAIN:
         return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
     from peft.tuners.lora import Linear
 
     prefix = "base_model.model."
     learned = {name.removeprefix(prefix) for name, module in model.named_modules() if isinstance(module, Linear)}
-    merged = dict(model.merge_and_unload().named_parameters())
+    merged = dict(copy.deepcopy(model).merge_and_unload().named_parameters())
     return {f"{name}.weight": merged[f"{name}.weight"].detach() for name in sorted(learned)}
 
 

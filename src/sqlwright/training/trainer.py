@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ import torch
 from sqlwright.errors import RecipeError
 from sqlwright.models.architectures import use_shared_prefix_attention
 from sqlwright.models.device import keep_freed_memory, peak_memory_mb
-from sqlwright.recipe import TrainSettings
+from sqlwright.recipe import Phase, TrainSettings
 from sqlwright.training import checkpoint
 from sqlwright.training.kinds import make_trainable
 from sqlwright.training.lora import trainable
@@ -29,11 +31,15 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All optimizer steps of a training run, each a list of groups; `name` is a hash of everything in it."""
+    """All optimizer steps of a training run, each a list of groups; `name` is a hash of everything in it.
+
+    `phases` has the number of steps and the peak learning rate of each phase.
+    """
 
     steps: tuple[tuple[list[Encoded], ...], ...]
     validation: tuple[list[Encoded], ...]
     name: str
+    phases: tuple[tuple[int, float], ...]
 
     @property
     def questions(self) -> int:
@@ -44,6 +50,18 @@ class Plan:
     def tokens(self) -> int:
         """Tokens that pass through the model over all steps, prefixes counted once per group."""
         return sum(_size(group) for step in self.steps for group in step)
+
+    def phase_of(self, step: int) -> tuple[int, int, float]:
+        """Return the first step of the phase that a step belongs to, the one behind its last, and its peak rate."""
+        ends = list(itertools.accumulate(count for count, _ in self.phases))
+        number = next(number for number, end in enumerate(ends) if step < end)
+        count, rate = self.phases[number]
+        return ends[number] - count, ends[number], rate
+
+    def phases_done(self, step: int) -> int:
+        """Return how many phases end with exactly so many steps taken: their number, or 0 in the middle of one."""
+        ends = list(itertools.accumulate(count for count, _ in self.phases))
+        return ends.index(step) + 1 if step in ends else 0
 
 
 @dataclass(slots=True)
@@ -58,21 +76,42 @@ class TrainResult:
     validation_losses: list[float] = field(default_factory=list)
 
 
-def make_plan(questions: Sequence[Encoded], validation: Sequence[Encoded], settings: TrainSettings, seed: int) -> Plan:
-    """Return the steps of `settings.epochs` passes; every pass draws anew which questions share a sequence."""
+def make_plan(
+    questions: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    settings: TrainSettings,
+    seed: int,
+    hardness: Mapping[str, str | None] = MappingProxyType({}),
+) -> Plan:
+    """Return the steps of all passes; every pass draws anew which questions share a sequence.
+
+    `hardness` is that of the questions by their ids, for the phases of a curriculum. Raises `RecipeError` where a phase
+    has no questions.
+    """
     steps: list[list[list[Encoded]]] = []
+    phases: list[tuple[int, float]] = []
     size, tokens = settings.questions_per_sequence, settings.tokens_per_batch
-    for epoch in range(math.ceil(settings.epochs)):
-        groups = deal_groups(questions, size, tokens, seed * 100_003 + epoch)
-        dealt = deal_steps(groups, settings.questions_per_step)
-        share = min(1.0, settings.epochs - epoch)
-        steps += dealt[: math.ceil(share * len(dealt))]
+    passes = 0
+    for number, phase in enumerate(settings.phases or (Phase(),), 1):
+        own = [q for q in questions if not phase.hardness or hardness.get(q.id) in phase.hardness]
+        if questions and not own:
+            raise RecipeError(
+                f"train.phases: expected {' or '.join(phase.hardness)} questions for phase {number}, found none."
+            )
+        begin = len(steps)
+        epochs = settings.epochs if phase.epochs is None else phase.epochs
+        for epoch in range(math.ceil(epochs)):
+            dealt = deal_steps(deal_groups(own, size, tokens, seed * 100_003 + passes), settings.questions_per_step)
+            passes += 1
+            share = min(1.0, epochs - epoch)
+            steps += dealt[: math.ceil(share * len(dealt))]
+        phases.append((len(steps) - begin, phase.learning_rate or settings.learning_rate))
     held_out = deal_groups(validation, size, tokens, seed) if validation else []
-    own = settings.model_dump(mode="json", exclude={"interpolation"})  # matters after the last step only
-    digest = hashlib.sha256(json.dumps([own, seed]).encode())
+    given = settings.model_dump(mode="json", exclude={"interpolation"})  # matters after the last step only
+    digest = hashlib.sha256(json.dumps([given, seed]).encode())
     for group in [group for step in steps for group in step] + held_out:
         digest.update(repr([(question.prefix, question.branch) for question in group]).encode())
-    return Plan(tuple(map(tuple, steps)), tuple(held_out), digest.hexdigest()[:16])
+    return Plan(tuple(map(tuple, steps)), tuple(held_out), digest.hexdigest()[:16], tuple(phases))
 
 
 def train(
@@ -85,15 +124,17 @@ def train(
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda _: None,
     start: Path | None = None,
+    after_phase: Callable[[int, Any], None] = lambda *_: None,
 ) -> TrainResult:
     """Return the model trained over all steps of the plan, as `settings.kind` has it.
 
     Training goes on from `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 the weights
     end so far between their beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest
-    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step. The result is the same, bit for bit
-    on the CPU, however often the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint
-    and raise `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or
-    `start` has other matrices than the settings ask for.
+    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step; `after_phase` gets the number of
+    each phase but the last, and the model as it then is. The result is the same, bit for bit on the CPU, however often
+    the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise
+    `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has
+    other matrices than the settings ask for.
     """
     keep_freed_memory()
     use_shared_prefix_attention(model)
@@ -112,7 +153,10 @@ def train(
             due = settings.validate_every and run.step % settings.validate_every == 0
             if plan.validation and due and not last:
                 run.validate()
-            if last or stopper.asked or run.step % settings.checkpoint_every == 0:
+            phase = 0 if last else plan.phases_done(run.step)
+            if phase:
+                after_phase(phase, wrapped)
+            if last or phase or stopper.asked or run.step % settings.checkpoint_every == 0:
                 run.save()
             if stopper.asked and not last:
                 say(f"Stopped after step {run.step} of {len(plan.steps)}; the checkpoint is written.")
@@ -231,14 +275,15 @@ class _Run:
         checkpoint.save(self.folder / "checkpoints", state)
 
     def _rate(self) -> float:
-        """Return the learning rate of the next step: linear warm-up, then a cosine down to `final_rate`."""
-        steps = len(self.plan.steps)
+        """Return the learning rate of the next step: in each phase a warm-up, then a cosine down to `final_rate`."""
+        start, end, rate = self.plan.phase_of(self.step)
+        steps, step = end - start, self.step - start
         warm = round(self.settings.warmup * steps)
-        if self.step < warm:
-            return self.settings.learning_rate * (self.step + 1) / (warm + 1)
-        passed = (self.step - warm) / max(1, steps - warm - 1)
+        if step < warm:
+            return rate * (step + 1) / (warm + 1)
+        passed = (step - warm) / max(1, steps - warm - 1)
         low = self.settings.final_rate
-        return self.settings.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, passed))))
+        return rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, passed))))
 
     def _log(self, **values: float) -> dict[str, Any]:
         line = {"step": self.step, "questions": self.questions, "seconds": round(self.seconds, 3), **values}

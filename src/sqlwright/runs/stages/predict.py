@@ -28,19 +28,39 @@ def inputs(run: Run) -> dict[str, str]:
     return values | run.adapter_inputs | run.database_inputs
 
 
+def inputs_phases(run: Run) -> dict[str, str]:
+    """Return the inputs of the predictions with the adapters after each phase."""
+    return inputs(run) | {f"phase {number}": hash_path(run.folder.phases / str(number)) for number in phase_files(run)}
+
+
 def inputs_after(run: Run) -> dict[str, str]:
     """Return the inputs of the predictions with the adapter."""
     return inputs(run) | ({"adapter": hash_path(run.folder.adapter)} if trains(run) else {})
 
 
-def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
-    """Predict all evaluation questions into the completions file; return counts and speed."""
+def execute(run: Run, going_on: bool, *, adapter: bool, phase: int = 0) -> dict[str, Any]:
+    """Predict all evaluation questions into the completions file; return counts and speed.
+
+    `phase` takes the adapter after that phase of a curriculum instead of the last one.
+    """
     target = run.folder.completions if adapter or not trains(run) else run.folder.baseline
+    target = phase_files(run)[phase] if phase else target
 
     def greedy(engine: Engine, waves: list[Wave], progress: Callable[[int], None]) -> Iterator[list[Completion]]:
         return predict(engine, waves, run.recipe.predict.max_tokens, progress)
 
-    return decode(run, going_on, target, greedy, adapter=adapter)
+    return decode(run, going_on, target, greedy, adapter=adapter, phase=phase)
+
+
+def phase_files(run: Run) -> dict[int, Path]:
+    """Return the completions of the adapter after each phase of a curriculum but the last one, by its number."""
+    phases = len(run.recipe.train.phases) if trains(run) else 0
+    return {number: run.folder.path / f"completions.phase-{number}.jsonl" for number in range(1, phases)}
+
+
+def execute_phases(run: Run, going_on: bool) -> dict[str, Any]:
+    """Predict all evaluation questions with the adapter after each phase but the last; return counts and speed."""
+    return {f"phase {number}": execute(run, going_on, adapter=True, phase=number) for number in phase_files(run)}
 
 
 def decode(
@@ -51,6 +71,7 @@ def decode(
     *,
     adapter: bool = True,
     samples: int = 1,
+    phase: int = 0,
 ) -> dict[str, Any]:
     """Write what `answer` gives for each wave of evaluation questions to `target`; return counts and speed.
 
@@ -58,7 +79,7 @@ def decode(
     answers are decoded to each question. Without `adapter`, the model is the one that training started from.
     """
     own = adapter and trains(run)
-    found = read_adapter(run.folder.adapter) if own else run.adapter
+    found = read_adapter(run.folder.phases / str(phase) if phase else run.folder.adapter) if own else run.adapter
     questions = run.questions("evaluate")
     if not questions:
         target.write_text("", encoding="utf-8")
@@ -83,7 +104,8 @@ def decode(
         waves = prompt_waves(prompts, parallel) if kind == "torch" else [[group] for group in groups]
         waiting = _waiting(target, waves, going_on, run)
         already = len(questions) - sum(len(group) for wave in waiting for group in wave)
-        label = "predict" + (f" ({samples} answers)" if samples > 1 else "" if own else " (before training)")
+        which = f" (phase {phase})" if phase else "" if own else " (before training)"
+        label = "predict" + (f" ({samples} answers)" if samples > 1 else which)
 
         def progress(done: int) -> None:
             run.reporter.progress(label, already + done, len(questions))

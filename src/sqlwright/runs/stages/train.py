@@ -18,7 +18,7 @@ from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
 from sqlwright.training.estimate import Sizes, available_memory, require_room
 
-_NEWER = ("interpolation", "kind")
+_NEWER = ("interpolation", "kind", "phases")
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -53,7 +53,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     """Train, and write `adapter/`; return steps, losses, speed and memory."""
     folder = run.folder
     if not going_on:
-        for stale in (folder.path / "checkpoints", folder.adapter):
+        for stale in (folder.path / "checkpoints", folder.phases, folder.adapter):
             shutil.rmtree(stale, ignore_errors=True)
         (folder.path / "metrics.jsonl").unlink(missing_ok=True)
     if not trains(run):
@@ -89,7 +89,13 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     if not learned:
         raise DataError("train: expected training questions, found none left after the validation databases.")
     end = tokenizer.eos_token_id
-    plan = make_plan(encode(learned, tokenizer, end), encode(held_out, tokenizer, end), recipe.train, recipe.seed)
+    plan = make_plan(
+        encode(learned, tokenizer, end),
+        encode(held_out, tokenizer, end),
+        recipe.train,
+        recipe.seed,
+        {question.id: question.hardness for question in run.questions("train")},
+    )
     model = load_model(run.model_path, dtype, device, recipe.model.rope_theta)
     run.reporter.say(
         f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
@@ -104,8 +110,9 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         progress=lambda done, total, note: run.reporter.progress("train", done, total, note),
         say=run.reporter.say,
         start=run.adapter.weights if run.adapter else None,
+        after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
     )
-    write_adapter(run, result.model)
+    write_adapter(run, result.model, folder.adapter)
     return {
         "steps": result.steps,
         "questions": result.questions,
@@ -120,8 +127,8 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     }
 
 
-def write_adapter(run: Run, model: Any) -> None:
-    """Write what a trained model has learned to the run's adapter folder, whole or not at all.
+def write_adapter(run: Run, model: Any, target: Path) -> None:
+    """Write what a model has learned to the adapter folder `target`, whole or not at all.
 
     `adapter.gguf` or, where the kind is none that an adapter can hold, `model.gguf`; PEFT's files, where it has any;
     and the prompts it was trained with.
@@ -131,9 +138,9 @@ def write_adapter(run: Run, model: Any) -> None:
     from sqlwright.training.kinds import PLAIN, WHOLE, result_weights
 
     kind = run.recipe.train.kind
-    aside = run.folder.path / "adapter.partial"
+    aside = target.with_name(f"{target.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    aside.mkdir(parents=True)
     if kind not in PLAIN:
         model.peft_config["default"].base_model_name_or_path = run.recipe.model.base
         # Without this, PEFT asks the hub whether the base model has other embeddings.
@@ -146,8 +153,8 @@ def write_adapter(run: Run, model: Any) -> None:
         write_trained(run.model_path, result_weights(model, kind), aside / adapter_files.WHOLE, rope_theta=theta)
     elif not run.model_path.is_dir():
         write_gguf_adapter(aside, run.model_path, aside / adapter_files.LORA, theta)
-    shutil.rmtree(run.folder.adapter, ignore_errors=True)
-    aside.rename(run.folder.adapter)
+    shutil.rmtree(target, ignore_errors=True)
+    aside.rename(target)
 
 
 def _check_kind(run: Run) -> None:
