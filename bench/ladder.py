@@ -125,7 +125,7 @@ def answer(
     """Return prompts and answers by question, the greedy answer first, and the second SQL where that can't be run."""
     found = read_adapter(adapter)
     path = find_model(found.base)
-    with open_engine("torch", path, found.gguf, context=0, parallel=_ROWS) as engine:
+    with open_engine("torch", path, found.weights, context=0, parallel=_ROWS) as engine:
         prompts = build_prompts(questions, databases, found.prompt_format(path), engine.count_tokens)
         answers: dict[str, list[Answer]] = {}
         if kept and kept.is_file():

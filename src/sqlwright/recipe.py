@@ -51,13 +51,19 @@ class ModelSettings(_Section):
 
     base: str = Field(
         "qwen2.5-coder-0.5b-instruct",
-        description="Base model: a name of `sqlwright models list`, or the path of a GGUF file.",
+        description="Base model: a name of `sqlwright models list`, or the path of a GGUF file or of a folder of "
+        "transformers (config.json, safetensors, tokenizer.json; answers in torch alone).",
     )
     adapter: str = Field(
         "",
         description="An adapter of this base to start from: `shipped`, or the folder of an adapter or of a finished "
         "run. Training goes on from its matrices; without training it answers as it is. It brings its prompts: "
         "[prompt] must say the same.",
+    )
+    rope_theta: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="Base period of the rotary positions in training, for longer contexts (Code Llama takes 1e6); the "
+        "adapter remembers it. 0 keeps the model's own.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where training runs; `auto` takes a GPU if there is one."

@@ -61,7 +61,7 @@ def test_each_phase_has_its_adapter_and_its_scores(
     pipeline.run(read_recipe(recipe), recipe, tmp_path)
     folder = tmp_path / "curriculum"
     assert [path.name for path in (folder / "phases").iterdir()] == ["1"]
-    first, last = (read_adapter(path).gguf.read_bytes() for path in (folder / "phases" / "1", folder))
+    first, last = (read_adapter(path).weights.read_bytes() for path in (folder / "phases" / "1", folder))
     assert first != last
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert list(report["scores"]) == ["after phase 1", "after fine-tuning"]
@@ -79,8 +79,8 @@ def test_each_phase_has_its_adapter_and_its_scores(
         with pytest.raises(KeyboardInterrupt):
             pipeline.run(read_recipe(recipe, again), recipe, tmp_path, only="train")
     pipeline.run(read_recipe(recipe, again), recipe, tmp_path, only="train")
-    assert read_adapter(tmp_path / "again").gguf.read_bytes() == last
-    assert read_adapter(tmp_path / "again" / "phases" / "1").gguf.read_bytes() == first
+    assert read_adapter(tmp_path / "again").weights.read_bytes() == last
+    assert read_adapter(tmp_path / "again" / "phases" / "1").weights.read_bytes() == first
 
 
 def test_a_recipe_is_written_and_read_with_its_phases(recipe: Path, tmp_path: Path) -> None:

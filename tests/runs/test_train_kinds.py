@@ -64,14 +64,14 @@ def test_what_no_adapter_can_hold_becomes_a_model(
     pipeline.run(read_recipe(recipe, overrides), recipe, tmp_path)
     found = read_adapter(tmp_path / "kind")
     assert found.whole
-    assert found.files(base_file) == (found.gguf, None)
-    base, own = (dict(load_model(path, torch.float32).named_parameters()) for path in (base_file, found.gguf))
+    assert found.files(base_file) == (found.weights, None)
+    base, own = (dict(load_model(path, torch.float32).named_parameters()) for path in (base_file, found.weights))
     last = len({name.split(".")[2] for name in base if ".layers." in name}) - 1
     # Those that differ by more than rounding to F16.
     changed = {name for name, weight in base.items() if not torch.allclose(own[name], weight, rtol=2e-3, atol=1e-5)}
     assert changed
     assert all(f".layers.{last}." in name for name in changed)
-    before, after = (read_header(path).tensors for path in (base_file, found.gguf))
+    before, after = (read_header(path).tensors for path in (base_file, found.weights))
     assert all(after[name].kind == before[name].kind for name in before if not name.startswith(f"blk.{last}."))
     export = tmp_path / "kind" / "export"
     names = {path.name for path in export.iterdir()}

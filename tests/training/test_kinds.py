@@ -60,7 +60,7 @@ def test_it_learns_and_what_it_comes_to_answers_alike(
     weights = result_weights(result.model, kind)
     assert set(weights) <= set(dict(again.named_parameters()))
     again.load_state_dict(weights, strict=False)
-    from sqlwright.models.attention import use_shared_prefix_attention
+    from sqlwright.models.architectures import use_shared_prefix_attention
 
     use_shared_prefix_attention(again)
     assert mean_loss(again, held, 256) == pytest.approx(from_training, rel=1e-5)
@@ -101,7 +101,7 @@ def test_gradients_of_all_weights_are_those_of_plain_sequences(
             labels[:, : len(question.prefix) + question.loss_start] = -100
             count = int((labels != -100).sum())
             (plain(input_ids=ids, labels=labels).loss * count).backward()
-        from sqlwright.models.attention import use_shared_prefix_attention
+        from sqlwright.models.architectures import use_shared_prefix_attention
 
         use_shared_prefix_attention(packed)
         pack_loss(packed, pack([questions[:3]])).backward()
@@ -121,7 +121,7 @@ def test_training_goes_on_from_an_adapter(
     gguf = write_adapter(make_model("llama"), questions, tmp_path, "rslora" if kind == "rslora" else "lora")
     expected = tmp_path / "loss.json"
     model = make_trainable(make_model("llama"), settings(kind=kind), 0, gguf)
-    from sqlwright.models.attention import use_shared_prefix_attention
+    from sqlwright.models.architectures import use_shared_prefix_attention
 
     use_shared_prefix_attention(model)
     held = make_plan(questions, [], SETTINGS, 0).steps[0]

@@ -11,6 +11,7 @@ from typing import Any
 from sqlwright.decoding import prompt_groups
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf import Answer, GgufEngine
+from sqlwright.models.rope import rope_theta_of
 from sqlwright.records import Prompt
 
 # Share of prompts that must agree (18 of 20), and how far mean log-probabilities may lie apart.
@@ -66,7 +67,7 @@ def compare_engines(
     """
     import torch
 
-    from sqlwright.models.attention import use_shared_prefix_attention
+    from sqlwright.models.architectures import use_shared_prefix_attention
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
     from sqlwright.training.lora import read_lora
@@ -76,7 +77,7 @@ def compare_engines(
     with GgufEngine(base, gguf_adapter, context=context, parallel=_SIDE_BY_SIDE, threads=threads) as engine:
         answers = _answers(engine, groups, max_tokens, lambda done: progress(done, total))
     tokenizer = load_tokenizer(base)
-    model = load_model(base, torch.float32)
+    model = load_model(base, torch.float32, rope_theta=rope_theta_of(gguf_adapter))
     use_shared_prefix_attention(model)
     model = read_lora(model, adapter) if adapter else model
     agree = 0

@@ -18,12 +18,13 @@ from typing import Any, BinaryIO
 
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import METADATA_START, GgufHeader, TensorPlace, read_header
+from sqlwright.models.rope import rope_theta_of
 from sqlwright.models.weights import dequantize, in_file_order, model_name, read_pairs
 
 KINDS = {"f16": 1, "q8_0": 7, "q4_0": 2}
 """Formats of matrices, and the number by which a file says which one it mostly has."""
 _FILE_TYPE = b"general.file_type"
-_UINT32 = 4
+_UINT32, _FLOAT32 = 4, 6
 _FINE = ("token_embd.weight", "output.weight")
 """Matrices that a 4-bit file keeps in 8 bits: what they hold is read once a token and matters most."""
 
@@ -59,7 +60,8 @@ def write_merged(
                 values += (b @ a).mul_(scale)
         return _encoded(values.numpy(), formats[place.name])
 
-    return _write(header, target, formats, merged, KINDS[kind], progress)
+    theta = max((rope_theta_of(path) for path in adapters), default=0.0)
+    return _write(header, target, formats, merged, KINDS[kind], progress, theta)
 
 
 def write_trained(
@@ -67,6 +69,7 @@ def write_trained(
     weights: Mapping[str, Any],
     target: Path,
     progress: Callable[[int, int], None] = lambda *_: None,
+    rope_theta: float = 0.0,
 ) -> int:
     """Write `base` with `weights` (tensors by their names in a transformers model) in place of its own; return bytes.
 
@@ -91,7 +94,7 @@ def write_trained(
             return _encoded(new[place.name].cpu().contiguous().numpy(), formats[place.name])
         return bytes(data[place.offset : place.offset + _bytes(place, place.kind)])
 
-    return _write(header, target, formats, trained, KINDS["f16"], progress)
+    return _write(header, target, formats, trained, KINDS["f16"], progress, rope_theta)
 
 
 def _write(
@@ -101,12 +104,13 @@ def _write(
     content: Callable[[TensorPlace], bytes],
     file_type: int,
     progress: Callable[[int, int], None],
+    rope_theta: float,
 ) -> int:
     """Write a file like the header's with `content` for each tensor, in the given formats; return its size in bytes."""
     aside = target.with_name(target.name + ".partial")
     try:
         with aside.open("wb") as out:
-            _write_head(out, header, formats, file_type)
+            _write_head(out, header, formats, file_type, rope_theta)
             for done, place in enumerate(header.tensors.values(), 1):
                 raw = content(place)
                 out.write(raw)
@@ -130,16 +134,22 @@ def _updates(header: GgufHeader, path: Path) -> dict[str, tuple[Any, Any, float]
     return {name: (a, b, alpha / len(a)) for name, (a, b) in pairs.items()}
 
 
-def _write_head(out: BinaryIO, header: GgufHeader, formats: Mapping[str, int], file_type: int) -> None:
+def _write_head(
+    out: BinaryIO, header: GgufHeader, formats: Mapping[str, int], file_type: int, rope_theta: float
+) -> None:
     """Write everything before the tensors: the base's metadata, and where each tensor will lie."""
     with header.path.open("rb") as file:
         file.seek(METADATA_START)
         metadata = bytearray(file.read(header.metadata_end - METADATA_START))
-    mark = struct.pack("<Q", len(_FILE_TYPE)) + _FILE_TYPE + struct.pack("<I", _UINT32)
-    at = metadata.find(mark)
-    if at >= 0:
-        struct.pack_into("<I", metadata, at + len(mark), file_type)
-    out.write(b"GGUF" + struct.pack("<IQQ", 3, len(header.tensors), header.keys))
+    keys = header.keys
+    _set(metadata, _FILE_TYPE, _UINT32, struct.pack("<I", file_type))
+    if rope_theta:
+        name = f"{header.architecture}.rope.freq_base".encode()
+        value = struct.pack("<f", rope_theta)
+        if not _set(metadata, name, _FLOAT32, value):
+            metadata += struct.pack("<Q", len(name)) + name + struct.pack("<I", _FLOAT32) + value
+            keys += 1
+    out.write(b"GGUF" + struct.pack("<IQQ", 3, len(header.tensors), keys))
     out.write(metadata)
     offset = 0
     for place in header.tensors.values():
@@ -150,6 +160,15 @@ def _write_head(out: BinaryIO, header: GgufHeader, formats: Mapping[str, int], f
         size = _bytes(place, made)
         offset += size + _padding(size, _alignment(header))
     out.write(bytes(_padding(out.tell(), _alignment(header))))
+
+
+def _set(metadata: bytearray, name: bytes, kind: int, value: bytes) -> bool:
+    """Give a key of the metadata another value of the same kind in place; return whether there is such a key."""
+    mark = struct.pack("<Q", len(name)) + name + struct.pack("<I", kind)
+    at = metadata.find(mark)
+    if at >= 0:
+        metadata[at + len(mark) : at + len(mark) + len(value)] = value
+    return at >= 0
 
 
 def _format(place: TensorPlace, kind: str) -> int:

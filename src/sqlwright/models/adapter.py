@@ -1,6 +1,7 @@
 """An adapter's folder: PEFT's files, `adapter.gguf`, and `prompt.json` with all that its prompts depend on.
 
-What was trained by a kind that no adapter can hold (`dora`, `freeze`, `full`) is `model.gguf` in such a folder.
+What was trained by a kind that no adapter can hold (`dora`, `freeze`, `full`) is `model.gguf` in such a folder. Where
+the base is a folder of transformers, there are PEFT's files alone.
 
 Prompts with solved questions need `shots.jsonl` beside it, the questions to choose from.
 """
@@ -20,18 +21,19 @@ from sqlwright.prompts import STYLES, PromptFormat, Shot
 from sqlwright.records import read_records, write_records
 
 SHOTS = "shots.jsonl"
-LORA, WHOLE = "adapter.gguf", "model.gguf"
+LORA, WHOLE, PEFT = "adapter.gguf", "model.gguf", "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter on disk: its GGUF file, the base it was trained on (name and SHA-256), and its prompt settings.
+    """An adapter on disk: its weights, the base they were trained on (name and SHA-256), and its prompt settings.
 
-    `whole` says that the file is a model of its own, not what is added to the base.
+    `weights` is a GGUF file, or PEFT's where the base is a folder of transformers; `whole` says that
+    they are a model of their own, not what is added to the base.
     """
 
     folder: Path
-    gguf: Path
+    weights: Path
     base: str
     base_hash: str
     style: str
@@ -43,7 +45,7 @@ class Adapter:
 
     def files(self, base: Path) -> tuple[Path, Path | None]:
         """Return the model and the adapter that an engine opens, for the base model's file."""
-        return (self.gguf, None) if self.whole else (base, self.gguf)
+        return (self.weights, None) if self.whole else (base, self.weights)
 
     def prompt_format(self, model: Path) -> PromptFormat:
         """Return the prompt format it was trained with, for the base model's file."""
@@ -98,7 +100,7 @@ def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
         except ModelError:
             continue
         if adapter.base_hash == base_hash:
-            found.append((adapter.gguf.stat().st_mtime, adapter))
+            found.append((adapter.weights.stat().st_mtime, adapter))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
@@ -118,7 +120,7 @@ def read_adapter(path: Path) -> Adapter:
     """
     for folder in (path, path / "adapter"):
         settings = folder / "prompt.json"
-        found = [folder / name for name in (LORA, WHOLE) if (folder / name).is_file()]
+        found = [folder / name for name in (LORA, WHOLE, PEFT) if (folder / name).is_file()]
         if found and settings.is_file():
             break
     else:

@@ -98,7 +98,7 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     learned = sum(q.targets for step in plan.steps for g in step for q in g) if plan else 0
     unpacked = sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g) if plan else 0
     validation = sum(len(g[0].prefix) + sum(len(q.branch) for q in g) for g in plan.validation) if plan else 0
-    sizes = Sizes.of(run.model_header)
+    sizes = Sizes.of_model(run.model_path)
     speed = _matrix_speed() * _EFFICIENCY
     train_flops = sizes.training_flops(plan.tokens if plan else 0, learned, settings)
     train_flops += 2 * sizes.forward_flops(validation)

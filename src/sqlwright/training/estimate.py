@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlwright.errors import ModelError
-from sqlwright.models.gguf_file import GgufHeader
+from sqlwright.models.folder import tensor_shapes
+from sqlwright.models.gguf_file import GgufHeader, read_header
 from sqlwright.recipe import TrainSettings
 
 # torch, transformers and what they load, the vocabulary, and what the allocator keeps.
@@ -50,6 +52,28 @@ class Sizes:
             hidden=hidden,
             inner=int(header.setting("feed_forward_length")),
             keys=hidden // heads * int(header.setting("attention.head_count_kv", heads)),
+        )
+
+    @classmethod
+    def of_model(cls, path: Path) -> Sizes:
+        """Return the sizes of a GGUF file or of a folder of transformers, from headers alone."""
+        return cls.of_folder(path) if path.is_dir() else cls.of(read_header(path))
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Sizes:
+        """Return the sizes that the weights of a folder of transformers have; keys as wide as states."""
+        shapes = tensor_shapes(folder)
+        inside = {name: match[1] for name in shapes if (match := re.search(r"\.(\d+)\.", name))}
+        embedding = max((shape for name, shape in shapes.items() if name not in inside), key=math.prod)
+        head = shapes.get("lm_head.weight")
+        return cls(
+            layer_parameters=sum(math.prod(shapes[name]) for name in inside),
+            head_parameters=math.prod(head or embedding),
+            embedding_parameters=math.prod(embedding) + (math.prod(head) if head else 0),
+            layers=len(set(inside.values())),
+            hidden=embedding[-1],
+            inner=max(max(shapes[name]) for name in inside),
+            keys=embedding[-1],
         )
 
     @property

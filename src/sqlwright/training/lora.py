@@ -16,10 +16,7 @@ import torch
 from torch.nn.functional import linear
 
 from sqlwright.errors import RecipeError
-
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-MLP = ("gate_proj", "up_proj", "down_proj")
-TARGETS = {"all-linear": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP}
+from sqlwright.training.targets import target_modules
 
 
 class LoraLinear(torch.autograd.Function):
@@ -71,7 +68,7 @@ def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layer
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
-        target_modules=list(TARGETS[targets]),
+        target_modules=target_modules(model, targets),
         layers_to_transform=list(range(count - layers, count)) if 0 < layers < count else None,
         use_rslora=kind == "rslora",
         use_dora=kind == "dora",

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from sqlwright.errors import RecipeError
-from sqlwright.models.attention import use_shared_prefix_attention
+from sqlwright.models.architectures import use_shared_prefix_attention
 from sqlwright.models.device import keep_freed_memory, peak_memory_mb
 from sqlwright.recipe import Phase, TrainSettings
 from sqlwright.training import checkpoint

@@ -60,7 +60,7 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     write_text(aside / CHECK, json.dumps({"figures": facts, "of": hash_values(_checked(run), facts)}) + "\n")
     write_text(aside / "README.md", _card(run, facts))
     aside.rename(target)
-    gguf = read_adapter(target).gguf
+    gguf = read_adapter(target).weights
     size = gguf.stat().st_size
     run.reporter.say(f"Exported to {target} ({gguf.name} {size / 1e6:.1f} MB).")
     return facts | {"bytes": size}
@@ -77,6 +77,9 @@ def _earlier_check(run: Run, path: Path) -> dict[str, Any]:
 
 
 def _check(run: Run) -> dict[str, Any]:
+    if run.model_path.is_dir():
+        run.reporter.say("No GGUF adapter: the base is a folder of transformers, which llama.cpp doesn't read.")
+        return {"checked": 0}
     chosen = _prompts(run)
     if not chosen:
         return {"checked": 0}
@@ -244,10 +247,15 @@ def _what(run: Run) -> str:
 
 
 def _files(run: Run, adapter: Adapter) -> str:
+    peft = "`adapter_model.safetensors` and `adapter_config.json` for PEFT"
+    if adapter.weights.suffix != ".gguf":
+        return peft
     gguf = (
-        f"`{adapter.gguf.name}`, a model of its own for llama.cpp" if adapter.whole else "`adapter.gguf` for llama.cpp"
+        f"`{adapter.weights.name}`, a model of its own for llama.cpp"
+        if adapter.whole
+        else "`adapter.gguf` for llama.cpp"
     )
-    return gguf + (", `adapter_model.safetensors` and `adapter_config.json` for PEFT" if _by_peft(run) else "")
+    return gguf + (f", {peft}" if _by_peft(run) else "")
 
 
 def _merged_line(facts: dict[str, Any]) -> str:

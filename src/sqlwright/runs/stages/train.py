@@ -38,6 +38,7 @@ def inputs(run: Run) -> dict[str, str]:
     values = {f"train.{key}": json.dumps(value) for key, value in settings.items() if key not in without}
     values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
+    values |= {"model.rope_theta": str(recipe.model.rope_theta)} if recipe.model.rope_theta else {}
     values["seed"] = str(recipe.seed)
     for part in ("train", "validation"):
         values[f"{part} questions"] = hash_path(run.part(part))
@@ -104,7 +105,7 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
     _check_kind(run)
     if choose_device(recipe.model.device) == "cpu":
         free = shutil.disk_usage(folder.path).free
-        require_room(Sizes.of(run.model_header), recipe.train, memory=available_memory(), disk=free)
+        require_room(Sizes.of_model(run.model_path), recipe.train, memory=available_memory(), disk=free)
     torch.set_num_threads(recipe.model.threads or max(1, choose_threads(0) // ranks.beside))
     device = choose_device(recipe.model.device)
     # Small steps of AdamW are lost in the rounding of bfloat16 weights.
@@ -124,7 +125,7 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
         recipe.seed,
         {question.id: question.hardness for question in run.questions("train")},
     )
-    model = load_model(run.model_path, dtype, device)
+    model = load_model(run.model_path, dtype, device, recipe.model.rope_theta)
     run.reporter.say(
         f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
         f"{sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g):,} unpacked."
@@ -137,7 +138,7 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
         folder=folder.path,
         progress=lambda done, total, note: run.reporter.progress("train", done, total, note),
         say=run.reporter.say,
-        start=run.adapter.gguf if run.adapter else None,
+        start=run.adapter.weights if run.adapter else None,
         after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
         ranks=ranks,
     )
@@ -162,12 +163,14 @@ def write_adapter(run: Run, model: Any, target: Path) -> None:
         model.peft_config["default"].base_model_name_or_path = run.recipe.model.base
         # Without this, PEFT asks the hub whether the base model has other embeddings.
         model.save_pretrained(str(aside), save_embedding_layers=False)
-    write_prompt_settings(aside, run.recipe.prompt.model_dump(mode="json"), run.recipe.model.base, run.model_hash)
+    theta = run.recipe.model.rope_theta
+    settings = run.recipe.prompt.model_dump(mode="json") | ({"rope_theta": theta} if theta else {})
+    write_prompt_settings(aside, settings, run.recipe.model.base, run.model_hash)
     write_shots(aside, run.shots)
     if kind in WHOLE:
-        write_trained(run.model_path, result_weights(model, kind), aside / adapter_files.WHOLE)
-    else:
-        write_gguf_adapter(aside, run.model_path, aside / adapter_files.LORA)
+        write_trained(run.model_path, result_weights(model, kind), aside / adapter_files.WHOLE, rope_theta=theta)
+    elif not run.model_path.is_dir():
+        write_gguf_adapter(aside, run.model_path, aside / adapter_files.LORA, theta)
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)
 
@@ -184,6 +187,13 @@ def _check_kind(run: Run) -> None:
         )
     if recipe.train.kind == "full" and recipe.train.layers:
         raise RecipeError('train.kind = "full" trains all layers: leave out train.layers, or take "freeze".')
+    if run.model_path.is_dir():
+        if recipe.train.kind not in ("lora", "rslora"):
+            raise RecipeError(
+                f'train.kind: expected "lora" or "rslora" for a base that is a folder of transformers, found '
+                f'"{recipe.train.kind}". Other kinds need a GGUF file.'
+            )
+        return
     matrices = [place for place in run.model_header.tensors.values() if len(place.shape) > 1]
     sizes = {gguf.GGMLQuantizationType(place.kind) for place in matrices}
     bits = max(8 * gguf.GGML_QUANT_SIZES[size][1] / gguf.GGML_QUANT_SIZES[size][0] for size in sizes)
