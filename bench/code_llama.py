@@ -32,6 +32,7 @@ from typing import Any
 
 from sqlwright.datasets import READERS
 from sqlwright.datasets.infilling import MARK
+from sqlwright.models.threads import let_threads_wait
 from sqlwright.models.tokenizer import chat_template, load_tokenizer, token_ids
 from sqlwright.models.verify import find_model
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, build_prompts
@@ -64,6 +65,7 @@ def main() -> int:
     for name, number in (("rate", 1e-3), ("epochs", 1.0)):
         parser.add_argument(f"--{name}", type=float, default=number)
     options = parser.parse_args()
+    let_threads_wait()
     path = find_model(options.model)
     learned, held_out = {"infilling": gaps, "context": lists, "dialogues": turns}[options.part](options, path)
     print(f"{options.part}: {path.name}, {len(learned)} answers to learn from, {len(held_out)} held out")
