@@ -68,7 +68,9 @@ def measure(dataset: Dataset, questions: Sequence[Question], options: argparse.N
     context = fmt.max_schema_tokens + fmt.own_tokens + 512
     rows: list[dict[str, Any]] = []
     with (
-        GgufEngine(chosen.path, chosen.adapter.gguf, context=context, parallel=max(1, options.samples - 1)) as engine,
+        GgufEngine(
+            chosen.path, chosen.adapter.weights, context=context, parallel=max(1, options.samples - 1)
+        ) as engine,
         Executor(workers=1) as executor,
         PromptWriter(fmt, engine.count_tokens) as writer,
     ):

@@ -52,7 +52,7 @@ def main() -> int:
     adapter = read_adapter(options.adapter)
     rights = {}
     models = {} if options.no_base else {"base": None}
-    for label, lora in (models | {"adapter": adapter.gguf}).items():
+    for label, lora in (models | {"adapter": adapter.weights}).items():
         every = [question for questions in groups.values() for question in questions]
         sqls = answer(every, databases, adapter, lora)
         for how, found in sqls.items():

@@ -5,7 +5,8 @@
 
 `RUN` is the folder of a run whose evaluation part is held-out training databases (`evaluate = ["validation"]`); some of
 its evaluation questions, and a few per database that it can't answer (made by the rules of `sqlwright synthesize`), are
-answered: greedily, repaired as `ask` does, and by a vote among `--samples` answers. Right is what the robust comparison
+answered: greedily, repaired as `ask` does, asked once more with the error where a query can't be run (alone, and where
+repair can't help either), and by a vote among `--samples` answers. Right is what the robust comparison
 calls right, and never an answer to a question that has none. `--answers` keeps what the model wrote, so that the rest
 can be done again in seconds.
 
@@ -31,7 +32,7 @@ from pathlib import Path
 from sqlwright.databases import Executor, Schema, describe
 from sqlwright.datasets import package_path
 from sqlwright.datasets.synthesis.unanswerable import CATEGORY, unanswerable_questions
-from sqlwright.decoding import Repairer, prompt_waves, vote
+from sqlwright.decoding import Repairer, predict, prompt_waves, vote
 from sqlwright.decoding.confidence import (
     SIGNALS,
     VOTED,
@@ -41,6 +42,7 @@ from sqlwright.decoding.confidence import (
     write_confidence,
 )
 from sqlwright.decoding.ranker import fit
+from sqlwright.decoding.retry import asked_again
 from sqlwright.evaluation.robust import RobustItem, score_robust
 from sqlwright.models.adapter import read_adapter
 from sqlwright.models.engines import open_engine
@@ -92,8 +94,8 @@ def main() -> int:
         return write_words(options.run)
     adapter = options.adapter or options.run / "adapter"
     questions, databases = chosen(options.run, options.questions, options.unanswerable)
-    prompts, answers = answer(questions, databases, adapter, options.samples, options.answers)
-    cases = judge(questions, databases, prompts, answers)
+    prompts, answers, again = answer(questions, databases, adapter, options.samples, options.answers)
+    cases = judge(questions, databases, prompts, answers, again)
     fitted = report(cases, options.samples)
     if options.write:
         write_confidence(adapter, fitted)
@@ -116,11 +118,11 @@ def chosen(run: Path, count: int, unanswerable: int) -> tuple[list[Question], di
 
 def answer(
     questions: Sequence[Question], databases: dict[str, Path], adapter: Path, samples: int, kept: Path | None
-) -> tuple[dict[str, Prompt], dict[str, list[Answer]]]:
-    """Return prompts and answers by question, the greedy answer first."""
+) -> tuple[dict[str, Prompt], dict[str, list[Answer]], dict[str, str]]:
+    """Return prompts and answers by question, the greedy answer first, and the second SQL where that can't be run."""
     found = read_adapter(adapter)
     path = find_model(found.base)
-    with open_engine("torch", path, found.gguf, context=0, parallel=_ROWS) as engine:
+    with open_engine("torch", path, found.weights, context=0, parallel=_ROWS) as engine:
         prompts = build_prompts(questions, databases, found.prompt_format(path), engine.count_tokens)
         answers: dict[str, list[Answer]] = {}
         if kept and kept.is_file():
@@ -140,7 +142,19 @@ def answer(
                 with kept.open("a", encoding="utf-8") as file:
                     file.write("".join(line + "\n" for line in lines))
             print(f"{len(answers)} of {len(questions)} answered", flush=True)
-    return {prompt.id: prompt for prompt in prompts}, answers
+        with Executor(workers=2) as executor:
+            written = {question.id: extract_sql(answers[question.id][0].text) for question in questions}
+            outcomes = executor.map([(databases[question.database], written[question.id]) for question in questions])
+            failed = [
+                asked_again(question, written[question.id], outcome)
+                for question, outcome in zip(questions, outcomes, strict=True)
+                if not outcome.ok
+            ]
+        second = build_prompts(failed, databases, found.prompt_format(path), engine.count_tokens)
+        retried = [one for wave in predict(engine, prompt_waves(second, _ROWS), _MAX_TOKENS) for one in wave]
+        print(f"{len(failed)} asked once more", flush=True)
+    again = {one.id.removesuffix(" again"): one.sql for one in retried}
+    return {prompt.id: prompt for prompt in prompts}, answers, again
 
 
 def judge(
@@ -148,9 +162,11 @@ def judge(
     databases: dict[str, Path],
     prompts: dict[str, Prompt],
     answers: dict[str, list[Answer]],
+    again: dict[str, str],
 ) -> list[Case]:
     """Return what became of every question on every rung."""
-    rungs: dict[str, dict[str, str]] = {name: {} for name in ("greedy", "repaired", "vote", "vote of repaired")}
+    names = ("greedy", "retried", "repaired", "repaired, else retried", "vote", "vote of repaired")
+    rungs: dict[str, dict[str, str]] = {name: {} for name in names}
     signs: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
     verdicts: dict[str, dict[str, bool]] = {}
     with Executor(workers=2) as executor:
@@ -161,6 +177,8 @@ def judge(
             written = extract_sql(several[0].text)
             outcome = executor.run(databases[name], written)
             mended, found = repairer.mended(written, outcome, name, question.text)
+            second = again.get(question.id, written)
+            last, _ = repairer.mended(second, executor.run(databases[name], second), name, question.text)
             plain = vote(prompts[question.id], several, databases[name], executor)
             best = vote(prompts[question.id], several, databases[name], executor, repairer, question.text)
             won = best.winner.sql
@@ -170,10 +188,11 @@ def judge(
                 signals(logs, mended, found, mended != written, question.text, schemas[name]),
                 signals(logs, won, after, won not in texts, question.text, schemas[name], best.share),
             )
-            for rung, sql in zip(rungs, (written, mended, plain.winner.sql, won), strict=True):
+            sqls = (written, second, mended, mended if found.ok else last, plain.winner.sql, won)
+            for rung, sql in zip(rungs, sqls, strict=True):
                 rungs[rung][question.id] = sql
-        for rung, sqls in rungs.items():
-            items = [RobustItem(q.id, databases[q.database], q.golds, sqls[q.id]) for q in questions]
+        for rung, texts_of in rungs.items():
+            items = [RobustItem(q.id, databases[q.database], q.golds, texts_of[q.id]) for q in questions]
             verdicts[rung] = {verdict.id: verdict.correct for verdict in score_robust(items, executor)}
     return [
         Case(

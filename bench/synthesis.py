@@ -2,11 +2,13 @@
 
     python bench/synthesis.py --databases DIR [--only sakila northwind chinook] [--questions 300] [--no-model]
                               [--out FOLDER] [--pages] [--train] [--from shipped|base] [--epochs 2] [--rate 1e-4]
+                              [--interpolation 0.5]
 
 `DIR` holds sakila.sqlite and northwind.sqlite; Chinook is packaged. Each database is done by `synthesize` in this
 process; what was interrupted continues. `--pages` writes docs/synthesis-pairs.md: the table of filters and 30 pairs
 per database, drawn by the seed and unedited. `--train` fine-tunes the default model on Chinook's pairs, from the
-adapter that ships or from the base, and scores it before and after, as written and repaired, on the 30 questions of
+adapter that ships or from the base, half-way from where it started to where it ended unless `--interpolation` says
+otherwise, and scores it before and after, as written and repaired, on the 30 questions of
 chinook.questions.jsonl, written by hand before anything was predicted; pairs whose SQL is a hand-written gold but for
 values are left out of training, and the run would refuse them.
 Exits with 1 if a database has fewer pairs than asked for, or took more than 45 minutes, what was interrupted included.
@@ -63,6 +65,7 @@ def main() -> int:
     parser.add_argument("--from", dest="start", choices=("shipped", "base"), default="shipped")
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--interpolation", type=float, default=0.5)
     options = parser.parse_args()
     facts = facts_line(machine(("xllamacpp", "torch", "sqlwright")))
     print(facts, flush=True)
@@ -162,6 +165,7 @@ def fine_tune(options: argparse.Namespace) -> None:
         # One schema: as many questions as fit share it.
         'databases = "package:chinook"\nvalidation_databases = 0\n'
         f"[train]\nepochs = {options.epochs}\nlearning_rate = {options.rate}\nlayers = 12\n"
+        f"interpolation = {options.interpolation}\n"
         "questions_per_step = 24\nquestions_per_sequence = 24\n"
         '[predict]\nrepair = true\n[evaluate]\nmetrics = ["robust"]\n[export]\ncheck_prompts = 0\n',
         encoding="utf-8",

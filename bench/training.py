@@ -87,7 +87,7 @@ def measure(system: str, options: argparse.Namespace) -> Measured:
     """Return what training with `system` takes and where it leads; runs in a process of its own."""
     import torch
 
-    from sqlwright.models.attention import use_shared_prefix_attention
+    from sqlwright.models.architectures import use_shared_prefix_attention
     from sqlwright.models.device import choose_device, choose_dtype, choose_threads
     from sqlwright.models.weights import load_model
     from sqlwright.training.packing import encode

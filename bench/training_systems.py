@@ -180,13 +180,13 @@ def with_lora(job: Job) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from sqlwright.training.lora import TARGETS
+    from sqlwright.training.targets import target_modules
 
     settings = job.settings
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
-        target_modules=list(TARGETS[settings.targets]),
+        target_modules=target_modules(job.model, settings.targets),
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng():

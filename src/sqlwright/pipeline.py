@@ -6,8 +6,8 @@
 A stage names what it depends on (`inputs`), does its work (`execute`) and names what it wrote (`outputs`). The loop
 runs every stage whose inputs changed since it was last done and says why; a stage that was interrupted goes on where
 it stopped. `prefer` learns on from the model's own answers, where the recipe asks for it, and belongs to the command
-`train`. `predict` comes up to three times: with the base model alone, for the comparison, with the adapter, and
-with the adapter by repair and vote, where the recipe asks for them.
+`train`. `predict` comes up to four times: with the base model alone, for the comparison, with the adapter after each
+phase of a curriculum, with the adapter, and with the adapter by repair and vote, where the recipe asks for them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sqlwright.runs.plan import PlanReport, make_plan_report
 from sqlwright.runs.reporter import Reporter, Silent
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages import best, evaluate, export, predict, prefer, prepare, train
+from sqlwright.training.ranks import Ranks, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,15 @@ STAGES: tuple[Stage, ...] = (
         lambda run: bool(prefer.made(run)) and run.recipe.predict.baseline,
     ),
     Stage(
+        "predict.phases",
+        "predict",
+        predict.inputs_phases,
+        predict.execute_phases,
+        lambda run: list(predict.phase_files(run).values()),
+        frozenset({"prepare", "train"}),
+        lambda run: bool(predict.phase_files(run)),
+    ),
+    Stage(
         "predict",
         "predict",
         predict.inputs_after,
@@ -86,7 +96,7 @@ STAGES: tuple[Stage, ...] = (
         evaluate.inputs,
         evaluate.execute,
         evaluate.outputs,
-        frozenset({"prepare", "predict.base", "predict", "predict.best"}),
+        frozenset({"prepare", "predict.base", "predict.phases", "predict", "predict.best"}),
     ),
     Stage(
         "export",
@@ -113,6 +123,9 @@ def run(
     let_threads_wait()
     reporter = reporter or Silent()
     folder = RunFolder(runs / recipe.name)
+    ranks = join()
+    if not ranks.leads:
+        return _follow(Run(recipe, recipe_path, folder, Silent()), ranks)
     last = len(STAGES)
     if only:
         verbs = [stage.verb for stage in STAGES]
@@ -126,7 +139,15 @@ def run(
             if stage.wanted(hand):
                 _bring_up_to_date(stage, hand)
         reporter.finish()
+        ranks.tell()
         return Outcome(folder)
+
+
+def _follow(hand: Run, ranks: Ranks) -> Outcome:
+    """Train with rank 0 whenever it does, until it is through with the run; it alone writes."""
+    while ranks.tell() == train.TRAIN:
+        train.learn(hand, ranks)
+    return Outcome(hand.folder, elsewhere=True)
 
 
 def plan(recipe: Recipe, recipe_path: Path, runs: Path) -> PlanReport:

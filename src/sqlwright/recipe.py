@@ -36,6 +36,8 @@ FormatName = Literal[
     "mbpp",
     "infilling",
 ]
+KindName = Literal["lora", "rslora", "dora", "qlora", "freeze", "full"]
+HardnessName = Literal["easy", "medium", "hard", "extra"]
 MetricName = Literal["robust", "ex", "em"]
 LeakName = Annotated[str, Field(pattern=r"^(schema|question|sql):.+$")]
 
@@ -49,13 +51,19 @@ class ModelSettings(_Section):
 
     base: str = Field(
         "qwen2.5-coder-0.5b-instruct",
-        description="Base model: a name of `sqlwright models list`, or the path of a GGUF file.",
+        description="Base model: a name of `sqlwright models list`, or the path of a GGUF file or of a folder of "
+        "transformers (config.json, safetensors, tokenizer.json; answers in torch alone).",
     )
     adapter: str = Field(
         "",
         description="An adapter of this base to start from: `shipped`, or the folder of an adapter or of a finished "
         "run. Training goes on from its matrices; without training it answers as it is. It brings its prompts: "
         "[prompt] must say the same.",
+    )
+    rope_theta: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="Base period of the rotary positions in training, for longer contexts (Code Llama takes 1e6); the "
+        "adapter remembers it. 0 keeps the model's own.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where training runs; `auto` takes a GPU if there is one."
@@ -80,7 +88,16 @@ class DataSettings(_Section):
         "spider",
         description="A benchmark's published layout, or SQLWright's own `jsonl`, `csv` and `parquet` (docs/data.md).",
     )
-    train: tuple[str, ...] = Field((), description="Question files to learn from.")
+    train: tuple[str, ...] = Field(
+        (),
+        description="Question files to learn from; one of another format has its name in front, as in "
+        "`mbpp:programs.jsonl`, for a share of other work beside the questions.",
+    )
+    weights: tuple[Annotated[float, Field(ge=0, le=100)], ...] = Field(
+        (),
+        description="How often the questions of each training file come in a pass, in the order of `train`: 0.5 draws "
+        "half of them, 2 takes each twice. Empty: once.",
+    )
     evaluate: tuple[str, ...] = Field(
         (),
         description='Question files to predict and score; `["validation"]` takes the held-out training databases, '
@@ -144,21 +161,48 @@ class PromptSettings(_Section):
     )
 
 
-class TrainSettings(_Section):
-    """LoRA fine-tuning with shared-schema packing."""
+class Phase(_Section):
+    """A phase of a curriculum: the training questions of some hardness, for so many passes, at a rate of its own."""
 
+    hardness: tuple[HardnessName, ...] = ()
+    epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
+class TrainSettings(_Section):
+    """Fine-tuning with shared-schema packing."""
+
+    kind: KindName = Field(
+        "lora",
+        description="What learns: low-rank updates (`lora`; `rslora`, scaled by the root of the rank; `dora`, with a "
+        "length for each output; `qlora`, on a base of 8 bits or fewer), the weights of the last `layers` layers "
+        "(`freeze`), or all weights (`full`).",
+    )
     epochs: Annotated[float, Field(ge=0, le=1000)] = Field(
         1.0, description="Passes over the training questions; 0 skips training."
     )
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
         2e-4, description="Peak rate of AdamW; it warms up linearly and falls along a cosine."
     )
-    warmup: Annotated[float, Field(ge=0, le=1)] = Field(0.1, description="Share of the steps that warm up.")
+    phases: tuple[Phase, ...] = Field(
+        (),
+        description='A curriculum: one table per phase, such as `{hardness = ["easy", "medium"], epochs = 2, '
+        "learning_rate = 1e-4}`; what a phase leaves out is all questions, `epochs` and `learning_rate`. The adapter "
+        "after each phase is kept in `phases/` and scored. Empty: one phase.",
+    )
+    warmup: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="Share of the steps (of each phase) that warm up."
+    )
     final_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="Rate at the last step, as a share of the peak."
     )
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="AdamW's decoupled weight decay.")
     max_gradient_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradients are clipped to this norm.")
+    interpolation: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="How far the trained weights go from where training started to where it ended (WiSE-FT); below 1 "
+        "what was known before is forgotten less.",
+    )
     rank: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="Rank of the LoRA matrices.")
     alpha: Annotated[float, Field(gt=0)] = Field(32.0, description="LoRA scale: updates are scaled by alpha / rank.")
     target: Literal["plain", "qualified", "from-first"] = Field(
@@ -171,7 +215,7 @@ class TrainSettings(_Section):
         "all-linear", description="Which linear layers get LoRA matrices."
     )
     layers: Annotated[int, Field(ge=0)] = Field(
-        0, description="Only the last so many layers get LoRA matrices, which saves work below them; 0 takes all."
+        0, description="Only the last so many layers learn, which saves work below them; 0 takes all."
     )
     questions_per_step: Annotated[int, Field(ge=1)] = Field(
         24, description="Questions per optimizer step (gradient accumulation over different databases)."
@@ -375,6 +419,9 @@ def _toml_value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        given = [f"{key} = {_toml_value(inner)}" for key, inner in value.items() if inner is not None]
+        return "{" + ", ".join(given) + "}"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'

@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_refused(short_model: Path, adapter: Path, tmp_path
         write_merged(short_model, [adapter], target, "q2")
     with pytest.raises(ModelError, match="expected a LoRA adapter, found a llama model"):
         write_merged(short_model, [short_model], target)
-    with pytest.raises(ModelError, match="expected a place for the merged model"):
+    with pytest.raises(ModelError, match="expected a place for the model"):
         write_merged(short_model, [adapter], tmp_path / "none" / "merged.gguf")
     shipped = package_path("adapter/adapter.gguf")
     with pytest.raises(ModelError, match="doesn't fit"):

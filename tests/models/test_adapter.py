@@ -28,7 +28,7 @@ def make(folder: Path, base_hash: str = "abc", time: int | None = None) -> Path:
 def test_settings_come_back(tmp_path: Path, tiny_model: Path) -> None:
     folder = make(tmp_path / "run" / "adapter")
     adapter = read_adapter(folder)
-    assert (adapter.base, adapter.base_hash, adapter.gguf) == ("tiny", "abc", folder / "adapter.gguf")
+    assert (adapter.base, adapter.base_hash, adapter.weights) == ("tiny", "abc", folder / "adapter.gguf")
     assert read_adapter(tmp_path / "run") == adapter, "a run's folder stands for its adapter"
     fmt = adapter.prompt_format(tiny_model)
     assert (fmt.style.name, fmt.sample_values, fmt.max_schema_tokens) == ("compact", 2, 1024)
@@ -92,6 +92,6 @@ def test_the_shipped_adapter_belongs_to_the_default_model() -> None:
 
     found = shipped_adapter(CATALOGUE[DEFAULT_MODEL].sha256)
     assert found is not None and found.base == DEFAULT_MODEL
-    assert found.gguf.stat().st_size < 20_000_000
+    assert found.weights.stat().st_size < 20_000_000
     assert "cc-by-sa-4.0" in (found.folder / "README.md").read_text(encoding="utf-8")
     assert shipped_adapter("0" * 64) is None

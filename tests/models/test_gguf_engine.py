@@ -121,7 +121,7 @@ def test_tokens_are_those_of_training(engine: GgufEngine, tiny_model: Path) -> N
 def test_torch_agrees_on_every_token(engine: GgufEngine, tiny_model: Path) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("peft")
-    from sqlwright.models.attention import use_shared_prefix_attention
+    from sqlwright.models.architectures import use_shared_prefix_attention
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
     from sqlwright.records import Prompt

@@ -12,10 +12,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from sqlwright import pipeline
-from sqlwright.models.gguf_file import read_header
 from sqlwright.recipe import read_recipe
 from sqlwright.records import Prompt
-from sqlwright.runs.plan import CLOSE, OPEN, Sizes, marked
+from sqlwright.runs.plan import CLOSE, OPEN, marked
 
 QUICKSTART = Path(str(resources.files("sqlwright"))) / "data" / "quickstart"
 RECIPE = """
@@ -110,16 +109,6 @@ def test_a_recipe_that_does_not_train_plans_no_training(recipe_path: Path, tiny_
     assert plan.questions["evaluate"] == 5
     assert "predict.base" not in dict(plan.stages)
     assert "Training" not in plan.text()
-
-
-def test_the_sizes_of_the_tiny_model(tiny_model: Path) -> None:
-    sizes = Sizes.of(read_header(tiny_model))
-    assert (sizes.layers, sizes.hidden, sizes.inner) == (30, 576, 1536)
-    assert sizes.layer_parameters + sizes.embedding_parameters == pytest.approx(134.5e6, rel=0.01)
-    assert sizes.head_parameters == 49152 * 576
-    assert sizes.forward_flops(10) == 20 * sizes.layer_parameters
-    assert sizes.training_flops(10, 0) == 2 * sizes.forward_flops(10)
-    assert sizes.training_bytes(2048, 16) > sizes.training_bytes(1024, 16) > 4 * 134e6
 
 
 def test_marks_stand_around_the_target() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sqlwright import pipeline
+from sqlwright.errors import RecipeError
 from sqlwright.recipe import FormatName, read_recipe
 from sqlwright.runs.folder import RunFolder
 from sqlwright.runs.reporter import Silent
@@ -101,3 +102,19 @@ def test_changed_tables_are_noticed(place: Path) -> None:
     with sqlite3.connect(place / "dev_databases" / "shops" / "shops.sqlite") as connection:
         connection.execute("CREATE TABLE other (a)")
     assert [one.partition(" changed")[0] for one in run.folder.changed("prepare", prepare.inputs(run))] == ["databases"]
+
+
+def test_general_data_beside_the_questions(place: Path) -> None:
+    """A share of programs beside text-to-SQL questions, as Code Llama's instruction tuning rehearses what it knew."""
+    path = place / "my.toml"
+    path.write_text(
+        'name = "r"\n[data]\nformat = "bird"\ntrain = ["bird.json", "mbpp:mbpp.jsonl"]\nweights = [1, 2]\n'
+        "validation_databases = 0\n"
+    )
+    recipe = read_recipe(path)
+    pipeline.run(recipe, path, place / "runs", Silent(), only="prepare")
+    run = Run(recipe, path, RunFolder(place / "runs" / "r"), Silent())
+    about = [question.database for question in run.questions("train")]
+    assert about.count("") == 2 and len(about) == 4
+    with pytest.raises(RecipeError, match=r"data\.weights: expected one for each of the 2 files .* found 1"):
+        pipeline.run(read_recipe(path, ["data.weights=[1]"]), path, place / "runs", Silent(), only="prepare")

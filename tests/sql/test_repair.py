@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sqlwright.databases import Executor, Schema, describe
 from sqlwright.datasets import package_path, read_spider
-from sqlwright.sql.absent import absent
+from sqlwright.sql.absent import absent, undated
 from sqlwright.sql.parse import parse_query
 from sqlwright.sql.placed import compared_texts, with_text
 from sqlwright.sql.relink import relinked
@@ -171,3 +171,32 @@ def test_of_real_golds_few_are_linked_otherwise(spider_root: Path) -> None:
 )
 def test_queries_for_what_is_not_there(sql: str, wanted: list[str], schema: Schema) -> None:
     assert absent(sql, schema) == wanted
+
+
+@pytest.mark.parametrize(
+    ("sql", "question", "wanted"),
+    [
+        (
+            "SELECT count(*) FROM rental WHERE return_date = '2005-05-26'",
+            "How many rentals have not been returned?",
+            "SELECT COUNT(*) FROM rental WHERE return_date IS NULL",
+        ),
+        (
+            "SELECT id FROM rental WHERE store = 1 AND return_date = '2005-05-26 22:04:30'",
+            "Which rentals of the first store weren't returned?",
+            "SELECT id FROM rental WHERE store = 1 AND return_date IS NULL",
+        ),
+        ("SELECT id FROM rental WHERE return_date = '2005-05-26'", "Which rentals were returned?", None),
+        ("SELECT id FROM rental WHERE return_date = '2005-05-26'", "Which were not returned on May 26?", None),
+        ("SELECT id FROM rental WHERE NOT return_date = '2005-05-26'", "Which were not returned?", None),
+        ("SELECT id FROM film WHERE title = 'ALONE'", "Which films are not alone?", None),
+        (
+            "SELECT id FROM rental WHERE id NOT IN (SELECT id FROM rental WHERE return_date = '2005-05-26')",
+            "Which rentals have not been returned?",
+            None,
+        ),
+        ("SELECT id FROM rental WHERE (", "Which have not been returned?", None),
+    ],
+)
+def test_dates_that_nobody_gave_are_missing_ones(sql: str, question: str, wanted: str | None) -> None:
+    assert undated(sql, question) == wanted

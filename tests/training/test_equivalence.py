@@ -16,10 +16,11 @@ torch = pytest.importorskip("torch")
 
 from torch.nn.functional import cross_entropy  # noqa: E402
 
-from sqlwright.models.attention import use_shared_prefix_attention  # noqa: E402
-from sqlwright.training.lora import TARGETS, use_fast_lora  # noqa: E402
+from sqlwright.models.architectures import use_shared_prefix_attention  # noqa: E402
+from sqlwright.training.lora import use_fast_lora  # noqa: E402
 from sqlwright.training.loss import pack_loss, score_targets  # noqa: E402
 from sqlwright.training.packing import Encoded, deal_packs, pack  # noqa: E402
+from sqlwright.training.targets import target_modules  # noqa: E402
 
 needs("peft")
 
@@ -37,7 +38,8 @@ def lora(model: Any) -> Any:
     """Return the model with PEFT's LoRA on all linear layers, both matrices random."""
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=list(TARGETS["all-linear"]), task_type="CAUSAL_LM")
+    names = target_modules(model, "all-linear")
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=names, task_type="CAUSAL_LM")
     wrapped = get_peft_model(model, config)
     torch.manual_seed(1)
     with torch.no_grad():

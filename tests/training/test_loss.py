@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 
 from torch.nn.functional import cross_entropy  # noqa: E402
 
+from sqlwright.models.head import Head  # noqa: E402
 from sqlwright.training.loss import ROWS_AT_ONCE, HeadLoss  # noqa: E402
 
 
@@ -23,6 +24,19 @@ def test_loss_and_gradient_are_those_of_cross_entropy(rows: int) -> None:
     (expected / 3).backward()
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(hidden.grad, other.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_a_head_that_learns_has_the_gradient_of_cross_entropy() -> None:
+    torch.manual_seed(0)
+    rows = 2 * ROWS_AT_ONCE + 3
+    labels = torch.randint(0, 70, (rows,))
+    for hidden_learns in (True, False):
+        hidden, weight = torch.randn(rows, 16, requires_grad=hidden_learns), torch.randn(70, 16, requires_grad=True)
+        (HeadLoss.apply(hidden, weight, labels) / 3).backward()
+        other = weight.detach().clone().requires_grad_()
+        (cross_entropy(hidden.detach() @ other.T, labels, reduction="sum") / 3).backward()
+        torch.testing.assert_close(weight.grad, other.grad, rtol=1e-5, atol=1e-5)
+        assert (hidden.grad is not None) == hidden_learns
 
 
 def test_large_logits_stay_finite() -> None:
@@ -48,3 +62,16 @@ def test_bfloat16_is_summed_in_float32() -> None:
     assert loss.dtype == torch.float32
     expected = cross_entropy((hidden @ weight.T).float(), labels, reduction="sum")
     assert float(loss) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_head_with_a_bias_and_a_soft_cap() -> None:
+    torch.manual_seed(0)
+    hidden, weight, bias = torch.randn(30, 16, requires_grad=True), torch.randn(70, 16), torch.randn(70)
+    labels = torch.randint(0, 70, (30,))
+    loss = HeadLoss.apply(hidden, weight, labels, Head(weight, bias, 2.0))
+    loss.backward()
+    other = hidden.detach().clone().requires_grad_()
+    expected = cross_entropy(torch.tanh((other @ weight.T + bias) / 2) * 2, labels, reduction="sum")
+    expected.backward()
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(hidden.grad, other.grad, rtol=1e-5, atol=1e-6)

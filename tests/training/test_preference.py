@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 from torch.nn.functional import logsigmoid  # noqa: E402
 
-from sqlwright.models.attention import use_shared_prefix_attention  # noqa: E402
+from sqlwright.models.architectures import use_shared_prefix_attention  # noqa: E402
 from sqlwright.recipe import PreferSettings, TrainSettings  # noqa: E402
 from sqlwright.training.lora import trainable, use_fast_lora  # noqa: E402
 from sqlwright.training.loss import pack_loss, score_targets, token_logs  # noqa: E402
@@ -54,9 +54,9 @@ def lora(model: Any, seed: int) -> Any:
     """Return the model with PEFT's LoRA on all linear layers, both matrices random."""
     from peft import LoraConfig, get_peft_model
 
-    from sqlwright.training.lora import TARGETS
+    from sqlwright.training.targets import target_modules
 
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=list(TARGETS["all-linear"]), task_type="CAUSAL_LM")
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=target_modules(model, "all-linear"), task_type="CAUSAL_LM")
     wrapped = get_peft_model(model, config)
     torch.manual_seed(seed)
     with torch.no_grad():

@@ -16,8 +16,8 @@ from needs import needs
 torch = pytest.importorskip("torch")
 
 from sqlwright.errors import RecipeError  # noqa: E402
-from sqlwright.recipe import TrainSettings  # noqa: E402
-from sqlwright.training.lora import trainable  # noqa: E402
+from sqlwright.recipe import Phase, TrainSettings  # noqa: E402
+from sqlwright.training.lora import add_lora, trainable  # noqa: E402
 from sqlwright.training.packing import Encoded  # noqa: E402
 from sqlwright.training.trainer import Plan, make_plan, mean_loss, train  # noqa: E402
 
@@ -146,6 +146,39 @@ def test_the_rate_warms_up_and_falls_along_a_cosine(
     assert sum(mirrored) / 2 == pytest.approx(0.55), "the cosine's middle lies half-way between peak and end"
 
 
+def test_phases_take_their_questions_for_their_passes_at_their_rates(
+    make_model: Callable[..., Any], questions: list[Encoded], tmp_path: Path
+) -> None:
+    hardness = {q.id: ("easy", "medium", "hard", "extra")[i % 4] for i, q in enumerate(questions)}
+    phases = (
+        Phase(hardness=("easy", "medium"), epochs=2, learning_rate=0.02),
+        Phase(hardness=("hard", "extra")),
+    )
+    chosen = settings(epochs=1, warmup=0.25, phases=phases)
+    plan = make_plan(questions, [], chosen, 0, hardness)
+    (first, _), (second, _) = plan.phases
+    seen = [
+        Counter(hardness[q.id] for step in part for group in step for q in group)
+        for part in (plan.steps[:first], plan.steps[first:])
+    ]
+    each = Counter(hardness.values())
+    assert seen[0] == {name: 2 * each[name] for name in ("easy", "medium")}
+    assert seen[1] == {name: each[name] for name in ("hard", "extra")}
+    kept: dict[int, tuple[int, dict[str, Any]]] = {}
+
+    def after_phase(number: int, model: Any) -> None:
+        kept[number] = len(lines(tmp_path)), {name: w.detach().clone() for name, w in trainable(model).items()}
+
+    result = train(make_model("qwen2"), plan, chosen, seed=0, folder=tmp_path, after_phase=after_phase)
+    assert list(kept) == [1] and kept[1][0] == first
+    assert any(not torch.equal(weight, weights(result)[name]) for name, weight in kept[1][1].items())
+    rates = [line["learning_rate"] for line in lines(tmp_path)]
+    assert max(rates[:first]) == pytest.approx(0.02) and rates[first - 1] == pytest.approx(0.002)
+    assert max(rates[first:]) == pytest.approx(0.01) and rates[first] < 0.01 and len(rates) == first + second
+    with pytest.raises(RecipeError, match="expected hard questions for phase 1, found none"):
+        make_plan(questions, [], settings(phases=(Phase(hardness=("hard",)),)), 0, dict.fromkeys(hardness, "easy"))
+
+
 def test_a_constant_rate(make_model: Callable[..., Any], questions: list[Encoded], tmp_path: Path) -> None:
     chosen = settings(warmup=0, final_rate=1)
     train(make_model("llama"), make_plan(questions, [], chosen, 0), chosen, seed=0, folder=tmp_path)
@@ -183,6 +216,26 @@ def test_a_finished_run_does_nothing_more(
     assert again.losses == first.losses
     assert all(torch.equal(weight, weights(first)[name]) for name, weight in weights(again).items())
     assert said == [f"Continuing training after step {len(plan.steps)} of {len(plan.steps)}."]
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_weights_end_between_their_beginning_and_the_last_step(
+    share: float, make_model: Callable[..., Any], questions: list[Encoded], held_out: list[Encoded], tmp_path: Path
+) -> None:
+    chosen = settings(interpolation=share)
+    plan = make_plan(questions, held_out, chosen, 0)
+    assert plan.name == make_plan(questions, held_out, SETTINGS, 0).name, "its checkpoints serve for any share"
+    ended = weights(train(make_model("qwen2"), plan, SETTINGS, seed=0, folder=_new(tmp_path / "whole")))
+    model = add_lora(make_model("qwen2"), SETTINGS.rank, SETTINGS.alpha, "all-linear", 0)
+    began = {name: weight.detach().clone() for name, weight in trainable(model).items()}
+    folder = _new(tmp_path / "share")
+    result = train(make_model("qwen2"), plan, chosen, seed=0, folder=folder)
+    for name, weight in weights(result).items():
+        assert torch.allclose(weight, began[name] + share * (ended[name] - began[name]), atol=1e-6), name
+    assert result.validation_losses[-1] == pytest.approx(mean_loss(result.model, plan.validation, 128), rel=1e-6)
+    again = train(make_model("qwen2"), plan, chosen, seed=0, folder=folder)
+    assert all(torch.equal(weight, weights(result)[name]) for name, weight in weights(again).items())
+    assert again.validation_losses == result.validation_losses
 
 
 def test_a_damaged_newest_checkpoint_and_torn_metrics_lead_to_the_same_weights(

@@ -77,6 +77,8 @@ def _do(only: str | None, path: Path, overrides: list[str] | None, runs: Path, p
         return 0
     with continuing() as reporter:
         outcome = pipeline.run(recipe, path, runs, reporter, only=only)
+    if outcome.elsewhere:
+        return 0
     if as_json:
         print_json(outcome.to_json())
     else:

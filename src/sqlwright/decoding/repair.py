@@ -5,7 +5,8 @@ is linked as the schema's tables are (see `sql.relink`). What finds nothing is l
 are compared with doesn't hold: the row's own spelling is taken, or the column that does hold the text, in the same
 table or in one that is linked to it; flags are written as the column writes them. Queries for a year or for what isn't
 there are turned into a form that can find it (see `sql.periods`, `sql.absent`). These are kept only if they find
-something. Other answers that run and find rows are left alone.
+something. A date that the question doesn't give, where it asks for what didn't happen, is tested for NULL. Other
+answers that run and find rows are left alone.
 
 Not covered: other engines than SQLite; queries that find rows and mean something else.
 """
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sqlwright.databases import Executor, Limits, Outcome, Schema, Table, describe, engine_of, quoted_name
-from sqlwright.sql.absent import absent
+from sqlwright.sql.absent import absent, undated
 from sqlwright.sql.names import literal
 from sqlwright.sql.periods import whole_periods
 from sqlwright.sql.placed import Compared, compared_texts, holds_texts, with_text
@@ -57,6 +58,7 @@ class Repairer:
         found = self._named(sql, outcome, place, database, question) if outcome.status == "error" else (sql, outcome)
         if found[1].ok:
             found = self._relinked(*found, place, database, question)
+            found = self._undated(*found, place, question)
         if found[1].ok and not telling(found[1]):
             found = self._placed(*found, place, database)
         if found[1].ok and not telling(found[1]):
@@ -85,6 +87,12 @@ class Repairer:
         text = relinked(sql, self._schema(database), question)
         found = self._executor.run(place, text) if text else outcome
         return (text, found) if text and found.ok and (telling(found) or not telling(outcome)) else (sql, outcome)
+
+    def _undated(self, sql: str, outcome: Outcome, place: Path | str, question: str) -> tuple[str, Outcome]:
+        """Return the query with dates that nobody gave tested for NULL, if it then finds something."""
+        text = undated(sql, question)
+        found = self._executor.run(place, text) if text else outcome
+        return (text, found) if text and found.ok and telling(found) else (sql, outcome)
 
     def _placed(self, sql: str, outcome: Outcome, place: Path | str, database: str) -> tuple[str, Outcome]:
         """Return the query with its texts where the database holds them, if it then finds something."""

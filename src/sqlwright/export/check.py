@@ -11,6 +11,7 @@ from typing import Any
 from sqlwright.decoding import prompt_groups
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf import Answer, GgufEngine
+from sqlwright.models.rope import rope_theta_of
 from sqlwright.records import Prompt
 
 # Share of prompts that must agree (18 of 20), and how far mean log-probabilities may lie apart.
@@ -52,21 +53,21 @@ def compare_engines(
     prompts: Sequence[Prompt],
     *,
     base: Path,
-    adapter: Path,
-    gguf_adapter: Path,
+    adapter: Path | None,
+    gguf_adapter: Path | None,
     max_tokens: int,
     context: int,
     threads: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Agreement:
-    """Return how well the GGUF engine with `gguf_adapter` agrees with torch with the PEFT `adapter`.
+    """Return how well the GGUF engine with `gguf_adapter` agrees with torch with the PEFT `adapter` (None: the base).
 
     The GGUF engine answers each prompt; torch reads prompt and answer in one packed pass. Its greedy answer is the
     same exactly if its likeliest token is the next one at every position of the answer, the end included.
     """
     import torch
 
-    from sqlwright.models.attention import use_shared_prefix_attention
+    from sqlwright.models.architectures import use_shared_prefix_attention
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
     from sqlwright.training.lora import read_lora
@@ -76,8 +77,9 @@ def compare_engines(
     with GgufEngine(base, gguf_adapter, context=context, parallel=_SIDE_BY_SIDE, threads=threads) as engine:
         answers = _answers(engine, groups, max_tokens, lambda done: progress(done, total))
     tokenizer = load_tokenizer(base)
-    model = read_lora(load_model(base, torch.float32), adapter)
-    use_shared_prefix_attention(model.get_base_model())
+    model = load_model(base, torch.float32, rope_theta=rope_theta_of(gguf_adapter))
+    use_shared_prefix_attention(model)
+    model = read_lora(model, adapter) if adapter else model
     agree = 0
     torch_logs: list[float] = []
     done = 0
@@ -98,14 +100,14 @@ def compare_merged(
     prompts: Sequence[Prompt],
     *,
     base: Path,
-    adapter: Path,
+    adapter: Path | None,
     merged: Path,
     max_tokens: int,
     context: int,
     threads: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Agreement:
-    """Return how well the GGUF engine with the `merged` file agrees with itself with `base` and a GGUF `adapter`."""
+    """Return how well the GGUF engine with `merged` agrees with itself with `base` and a GGUF `adapter`, if any."""
     total = 2 * len(prompts)
     groups = prompt_groups(prompts, _SIDE_BY_SIDE)
     found: list[list[Answer]] = []

@@ -1,8 +1,9 @@
-"""A base model and its adapters as one GGUF file, for whatever runs GGUF files: llama.cpp, Ollama, LM Studio.
+"""GGUF files with weights of our own, for whatever runs GGUF files: llama.cpp, Ollama, LM Studio.
 
-The base's weights are dequantised, `B A · alpha / rank` of each adapter is added in order, and matrices are written as
-F16, Q8_0 or Q4_0, in pure Python and one tensor at a time. Everything else of the file, tokenizer and chat template
-included, is copied byte for byte.
+`write_merged`: a base model and its adapters as one file. The base's weights are dequantised, `B A · alpha / rank` of
+each adapter is added in order, and matrices are written as F16, Q8_0 or Q4_0, in pure Python and one tensor at a time.
+`write_trained`: a base with some of its weights trained, these in F16. Everything else of the file, tokenizer and chat
+template included, is copied byte for byte.
 
 Not covered: K-quants (`llama-quantize` makes them of an F16 file); adapters of other kinds than LoRA.
 """
@@ -11,18 +12,19 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import METADATA_START, GgufHeader, TensorPlace, read_header
-from sqlwright.models.weights import dequantize, read_pairs
+from sqlwright.models.rope import rope_theta_of
+from sqlwright.models.weights import dequantize, in_file_order, model_name, read_pairs
 
 KINDS = {"f16": 1, "q8_0": 7, "q4_0": 2}
 """Formats of matrices, and the number by which a file says which one it mostly has."""
 _FILE_TYPE = b"general.file_type"
-_UINT32 = 4
+_UINT32, _FLOAT32 = 4, 6
 _FINE = ("token_embd.weight", "output.weight")
 """Matrices that a 4-bit file keeps in 8 bits: what they hold is read once a token and matters most."""
 
@@ -48,24 +50,76 @@ def write_merged(
     header = read_header(base)
     updates = [_updates(header, path) for path in adapters]
     data = np.memmap(base, mode="r")
+    formats = {name: _format(place, kind) for name, place in header.tensors.items()}
+
+    def merged(place: TensorPlace) -> bytes:
+        values = dequantize(data, place)
+        for update in updates:
+            if place.name in update:
+                a, b, scale = update[place.name]
+                values += (b @ a).mul_(scale)
+        return _encoded(values.numpy(), formats[place.name])
+
+    theta = max((rope_theta_of(path) for path in adapters), default=0.0)
+    return _write(header, target, formats, merged, KINDS[kind], progress, theta)
+
+
+def write_trained(
+    base: Path,
+    weights: Mapping[str, Any],
+    target: Path,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    rope_theta: float = 0.0,
+) -> int:
+    """Write `base` with `weights` (tensors by their names in a transformers model) in place of its own; return bytes.
+
+    Matrices among them are written as F16, vectors as F32; all others stay as they are in the base.
+
+    Raises:
+        ModelError: a weight doesn't fit the base, or the target can't be written.
+    """
+    import numpy as np
+
+    header = read_header(base)
+    data = np.memmap(base, mode="r")
+    names = {model_name(name): name for name in header.tensors}
+    for name, weight in weights.items():
+        if name not in names or tuple(weight.shape) != header.tensors[names[name]].shape:
+            raise ModelError(f"{base}: expected a model with the weight {name} {list(weight.shape)}, found none.")
+    new = {names[name]: in_file_order(weight.float(), name, header) for name, weight in weights.items()}
+    formats = {n: _format(place, "f16") if n in new else place.kind for n, place in header.tensors.items()}
+
+    def trained(place: TensorPlace) -> bytes:
+        if place.name in new:
+            return _encoded(new[place.name].cpu().contiguous().numpy(), formats[place.name])
+        return bytes(data[place.offset : place.offset + _bytes(place, place.kind)])
+
+    return _write(header, target, formats, trained, KINDS["f16"], progress, rope_theta)
+
+
+def _write(
+    header: GgufHeader,
+    target: Path,
+    formats: Mapping[str, int],
+    content: Callable[[TensorPlace], bytes],
+    file_type: int,
+    progress: Callable[[int, int], None],
+    rope_theta: float,
+) -> int:
+    """Write a file like the header's with `content` for each tensor, in the given formats; return its size in bytes."""
     aside = target.with_name(target.name + ".partial")
     try:
         with aside.open("wb") as out:
-            _write_head(out, header, kind)
+            _write_head(out, header, formats, file_type, rope_theta)
             for done, place in enumerate(header.tensors.values(), 1):
-                values = dequantize(data, place)
-                for update in updates:
-                    if place.name in update:
-                        a, b, scale = update[place.name]
-                        values += (b @ a).mul_(scale)
-                raw = _encoded(values.numpy(), _format(place, kind))
+                raw = content(place)
                 out.write(raw)
                 out.write(bytes(_padding(len(raw), _alignment(header))))
                 progress(done, len(header.tensors))
         aside.replace(target)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise ModelError(f"{target}: expected a place for the merged model, found {error.strerror}.") from None
+        raise ModelError(f"{target}: expected a place for the model, found {error.strerror}.") from None
     return target.stat().st_size
 
 
@@ -80,26 +134,41 @@ def _updates(header: GgufHeader, path: Path) -> dict[str, tuple[Any, Any, float]
     return {name: (a, b, alpha / len(a)) for name, (a, b) in pairs.items()}
 
 
-def _write_head(out: BinaryIO, header: GgufHeader, kind: str) -> None:
+def _write_head(
+    out: BinaryIO, header: GgufHeader, formats: Mapping[str, int], file_type: int, rope_theta: float
+) -> None:
     """Write everything before the tensors: the base's metadata, and where each tensor will lie."""
     with header.path.open("rb") as file:
         file.seek(METADATA_START)
         metadata = bytearray(file.read(header.metadata_end - METADATA_START))
-    mark = struct.pack("<Q", len(_FILE_TYPE)) + _FILE_TYPE + struct.pack("<I", _UINT32)
-    at = metadata.find(mark)
-    if at >= 0:
-        struct.pack_into("<I", metadata, at + len(mark), KINDS[kind])
-    out.write(b"GGUF" + struct.pack("<IQQ", 3, len(header.tensors), header.keys))
+    keys = header.keys
+    _set(metadata, _FILE_TYPE, _UINT32, struct.pack("<I", file_type))
+    if rope_theta:
+        name = f"{header.architecture}.rope.freq_base".encode()
+        value = struct.pack("<f", rope_theta)
+        if not _set(metadata, name, _FLOAT32, value):
+            metadata += struct.pack("<Q", len(name)) + name + struct.pack("<I", _FLOAT32) + value
+            keys += 1
+    out.write(b"GGUF" + struct.pack("<IQQ", 3, len(header.tensors), keys))
     out.write(metadata)
     offset = 0
     for place in header.tensors.values():
-        name, made = place.name.encode(), _format(place, kind)
+        name, made = place.name.encode(), formats[place.name]
         shape = tuple(reversed(place.shape))
         out.write(struct.pack("<Q", len(name)) + name)
         out.write(struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, made, offset))
         size = _bytes(place, made)
         offset += size + _padding(size, _alignment(header))
     out.write(bytes(_padding(out.tell(), _alignment(header))))
+
+
+def _set(metadata: bytearray, name: bytes, kind: int, value: bytes) -> bool:
+    """Give a key of the metadata another value of the same kind in place; return whether there is such a key."""
+    mark = struct.pack("<Q", len(name)) + name + struct.pack("<I", kind)
+    at = metadata.find(mark)
+    if at >= 0:
+        metadata[at + len(mark) : at + len(mark) + len(value)] = value
+    return at >= 0
 
 
 def _format(place: TensorPlace, kind: str) -> int:

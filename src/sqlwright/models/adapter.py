@@ -1,5 +1,8 @@
 """An adapter's folder: PEFT's files, `adapter.gguf`, and `prompt.json` with all that its prompts depend on.
 
+What was trained by a kind that no adapter can hold (`dora`, `freeze`, `full`) is `model.gguf` in such a folder. Where
+the base is a folder of transformers, there are PEFT's files alone.
+
 Prompts with solved questions need `shots.jsonl` beside it, the questions to choose from.
 """
 
@@ -18,16 +21,21 @@ from sqlwright.prompts import STYLES, PromptFormat, Shot
 from sqlwright.records import read_records, write_records
 
 SHOTS = "shots.jsonl"
+LORA, WHOLE, PEFT = "adapter.gguf", "model.gguf", "adapter_model.safetensors"
 FOLDERS = ("preferred", "adapter")
 """Where a run keeps adapters: the one that learned on from its own answers, if there is one, before the one it was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter on disk: its GGUF file, the base it was trained on (name and SHA-256), and its prompt settings."""
+    """An adapter on disk: its weights, the base they were trained on (name and SHA-256), and its prompt settings.
+
+    `weights` is a GGUF file, or PEFT's where the base is a folder of transformers; `whole` says that
+    they are a model of their own, not what is added to the base.
+    """
 
     folder: Path
-    gguf: Path
+    weights: Path
     base: str
     base_hash: str
     style: str
@@ -35,6 +43,11 @@ class Adapter:
     max_schema_tokens: int
     few_shot: int = 0
     matched_values: int = 0
+    whole: bool = False
+
+    def files(self, base: Path) -> tuple[Path, Path | None]:
+        """Return the model and the adapter that an engine opens, for the base model's file."""
+        return (self.weights, None) if self.whole else (base, self.weights)
 
     def prompt_format(self, model: Path) -> PromptFormat:
         """Return the prompt format it was trained with, for the base model's file."""
@@ -89,14 +102,14 @@ def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
         except ModelError:
             continue
         if adapter.base_hash == base_hash:
-            found.append((adapter.gguf.stat().st_mtime, adapter))
+            found.append((adapter.weights.stat().st_mtime, adapter))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def shipped_adapter(base_hash: str) -> Adapter | None:
     """Return the adapter that SQLWright ships for the base, None if it ships none."""
     folder = Path(str(files("sqlwright"))) / "data" / "adapter"
-    if not (folder / "adapter.gguf").is_file():
+    if not (folder / LORA).is_file():
         return None
     adapter = read_adapter(folder)
     return adapter if adapter.base_hash == base_hash else None
@@ -108,13 +121,14 @@ def read_adapter(path: Path) -> Adapter:
     Raises `ModelError` where there is none, or it was not written by SQLWright.
     """
     for folder in (path, *(path / name for name in FOLDERS)):
-        gguf, settings = folder / "adapter.gguf", folder / "prompt.json"
-        if gguf.is_file() and settings.is_file():
+        settings = folder / "prompt.json"
+        found = [folder / name for name in (LORA, WHOLE, PEFT) if (folder / name).is_file()]
+        if found and settings.is_file():
             break
     else:
         raise ModelError(
-            f"{path}: expected an adapter (a folder with adapter.gguf and prompt.json) or a finished run, "
-            "found neither."
+            f"{path}: expected an adapter (a folder with prompt.json and adapter.gguf or model.gguf) or a finished "
+            "run, found neither."
         )
     try:
         values = json.loads(settings.read_text(encoding="utf-8"))
@@ -122,7 +136,7 @@ def read_adapter(path: Path) -> Adapter:
             raise ValueError(f"no prompt style is called {values['style']!r}")
         return Adapter(
             folder,
-            gguf,
+            found[0],
             str(values["base"]),
             str(values["base_sha256"]),
             str(values["style"]),
@@ -130,6 +144,7 @@ def read_adapter(path: Path) -> Adapter:
             int(values["max_schema_tokens"]),
             int(values.get("few_shot", 0)),
             int(values.get("matched_values", 0)),
+            found[0].name == WHOLE,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{settings}: expected the prompt settings of an adapter, found {error!r}.") from None

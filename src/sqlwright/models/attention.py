@@ -1,4 +1,4 @@
-"""Attention for shared-schema packs, as an attention function of transformers.
+"""Attention for shared-schema packs; `models.architectures` puts it into transformers' models.
 
 Queries of a prefix attend causally to the prefix; queries of a branch to the whole prefix and causally to their own
 branch. Branches of a group are computed side by side as padded batches of neighbours (`deal_groups` sorts them by
@@ -8,7 +8,6 @@ inside this function only.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,8 +15,10 @@ from typing import Any, Protocol
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-NAME = "sqlwright_shared_prefix"
-_LLAMA_LAYER = {"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"}
+from sqlwright.models.scores import Rules
+
+HELD = "sqlwright_pack_in_hand"
+"""Where a model's body keeps the `InHand` of attention layers that transformers tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +39,20 @@ class Memory(Protocol):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        scaling: float | None,
+        rules: Rules,
         groups: Sequence[Group],
     ) -> torch.Tensor:
         """Return the attention output [1, T, H, D] of a layer."""
         ...
 
 
-def use_shared_prefix_attention(model: Any) -> None:
-    """Make the transformers `model` run packs: call its body through `hidden_states` from then on."""
-    from transformers import AttentionInterface, AttentionMaskInterface
+@dataclass(slots=True)
+class InHand:
+    """The pack that passes through a model, for attention layers that are given hidden states only."""
 
-    AttentionInterface.register(NAME, _attention)
-    AttentionMaskInterface.register(NAME, lambda *_args, **_kwargs: None)
-    model.set_attn_implementation(NAME)
-    layers = getattr(model.base_model, "layers", None)
-    if layers and {name for name, _ in layers[-1].named_children()} == _LLAMA_LAYER:
-        layers[-1].forward = types.MethodType(_last_layer, layers[-1])
+    groups: Sequence[Group] = ()
+    memory: Memory | None = None
+    positions: int = 0
 
 
 def hidden_states(
@@ -70,40 +68,32 @@ def hidden_states(
     `body` is the transformers model without its head; `groups` says how the T positions are divided. Behind the
     attention of the last layer only these rows are computed, where the layer is built as Llama's.
     """
+    held = getattr(body, HELD, None)
+    if held is not None:
+        held.groups, held.memory, held.positions = groups, memory, int(position_ids.max()) + 1
     states: torch.Tensor = body(
         input_ids=input_ids, position_ids=position_ids, groups=groups, memory=memory, rows=rows, use_cache=False
     ).last_hidden_state[0]
     return states if len(states) == len(rows) else states.index_select(0, rows)
 
 
-def _last_layer(self: Any, hidden: torch.Tensor, *, rows: torch.Tensor | None = None, **rest: Any) -> torch.Tensor:
-    """The forward pass of a Llama-like layer whose output is read at `rows` alone; its MLP is most of its work."""
-    attended, _ = self.self_attn(hidden_states=self.input_layernorm(hidden), **rest)
-    if rows is not None and len(rows) < hidden.shape[1]:
-        hidden, attended = hidden.index_select(1, rows), attended.index_select(1, rows)
-    hidden = hidden + attended
-    whole: torch.Tensor = hidden + self.mlp(self.post_attention_layernorm(hidden))
-    return whole
-
-
-def _attention(
+def attend(
     module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    groups: Sequence[Group] = (),
-    memory: Memory | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
+    rules: Rules,
+    groups: Sequence[Group],
+    memory: Memory | None,
+) -> torch.Tensor:
+    """Return the attention output [1, T, H, D] of a layer, whose keys and values go to `memory` where there is one."""
     if memory is not None:
-        return memory.attend(module.layer_idx, query, key, value, scaling, groups), None
-    return shared_prefix_attention(query, key, value, scaling, groups), None
+        return memory.attend(module.layer_idx, query, key, value, rules, groups)
+    return shared_prefix_attention(query, key, value, rules, groups)
 
 
 def shared_prefix_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, groups: Sequence[Group]
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rules: Rules, groups: Sequence[Group]
 ) -> torch.Tensor:
     """Return the attention output [1, T, H, D] for queries [1, H, T, D], keys and values [1, H_kv, T, D].
 
@@ -114,11 +104,11 @@ def shared_prefix_attention(
         end = group.start + group.prefix
         prefix = slice(group.start, end)
         # The head dimension of keys is folded into the query length: no copies of keys for grouped queries.
-        outputs.append(_prefix_part(query[:, :, prefix], key[:, :, prefix], value[:, :, prefix], scaling))
+        outputs.append(_prefix_part(query[:, :, prefix], key[:, :, prefix], value[:, :, prefix], rules))
         for branches in _alike(group.branches):
             whole = slice(end, end := end + sum(branches))
             own = (query[0, :, whole], key[0, :, whole], value[0, :, whole])
-            outputs.append(_branch_part(*own, key[0, :, prefix], value[0, :, prefix], branches, scaling))
+            outputs.append(_branch_part(*own, key[0, :, prefix], value[0, :, prefix], branches, rules))
     return torch.cat(outputs, dim=1)
 
 
@@ -131,10 +121,13 @@ def _alike(lengths: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
             start = place
 
 
-def _prefix_part(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float | None) -> torch.Tensor:
+def _prefix_part(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rules: Rules) -> torch.Tensor:
     repeat = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
-    return scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling).transpose(1, 2)
+    if rules.plain(q.shape[2]):
+        k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
+        return scaled_dot_product_attention(q, k, v, is_causal=True, scale=rules.scaling).transpose(1, 2)
+    folded = q.reshape(1, k.shape[1], repeat * q.shape[2], -1)
+    return rules.weigh(folded, k, v, 0).reshape(q.shape).transpose(1, 2)
 
 
 def _branch_part(
@@ -144,7 +137,7 @@ def _branch_part(
     prefix_k: torch.Tensor,
     prefix_v: torch.Tensor,
     lengths: tuple[int, ...],
-    scaling: float | None,
+    rules: Rules,
 ) -> torch.Tensor:
     """Return [1, N, H, D] for queries [H, N, D] of all branches, N = sum of lengths; prefix keys are [H_kv, P, D]."""
     heads, kv_heads, size = q.shape[0], k.shape[0], q.shape[2]
@@ -161,9 +154,12 @@ def _branch_part(
     own_v = v_padded.view(count, longest, kv_heads, size).transpose(1, 2)
     keys = torch.cat([prefix_k.expand(count, -1, -1, -1), own_k], dim=2)
     values = torch.cat([prefix_v.expand(count, -1, -1, -1), own_v], dim=2)
-    causal = torch.ones(longest, longest, dtype=torch.bool, device=q.device).tril()
-    mask = torch.cat([causal.new_ones(longest, shared), causal], dim=1).repeat(repeat, 1)
-    out = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scaling)
+    if rules.plain(shared + longest):
+        causal = torch.ones(longest, longest, dtype=torch.bool, device=q.device).tril()
+        mask = torch.cat([causal.new_ones(longest, shared), causal], dim=1).repeat(repeat, 1)
+        out = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=rules.scaling)
+    else:
+        out = rules.weigh(queries, keys, values, shared)
     out = out.view(count, kv_heads, repeat, longest, size).permute(0, 3, 1, 2, 4)
     return _collect(out.reshape(count * longest, heads, size), index)[None]
 

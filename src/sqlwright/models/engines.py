@@ -10,7 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from sqlwright.models.gguf import Answer, GgufEngine
+from sqlwright.errors import ModelError
+from sqlwright.models.folder import ONLY_TORCH
+from sqlwright.models.gguf import STOP, Answer, GgufEngine
 from sqlwright.models.gguf_file import read_header
 
 PARALLEL = {"torch": 96, "gguf": 8}
@@ -45,11 +47,16 @@ class Engine(Protocol):
         ...
 
     def answer_wave(
-        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, *, progress: Callable[[int], None]
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        *,
+        stop: Sequence[str] = STOP,
+        progress: Callable[[int], None],
     ) -> list[list[Answer]]:
         """Return the greedy answers to each prefix with each of its suffixes, in order.
 
-        `progress` gets the number of answers that are whole, as they come.
+        An answer ends before a text of `stop`. `progress` gets the number of answers that are whole, as they come.
         """
         ...
 
@@ -63,8 +70,12 @@ class Engine(Protocol):
 def choose_engine(wanted: str, model: Path, models: int = 1) -> str:
     """Return `torch` or `gguf`: what is wanted, or for `auto` torch where its weights fit into half of the memory.
 
-    `models` is how many of them are loaded at once.
+    `models` is how many of them are loaded at once. A folder of transformers is read by torch alone.
     """
+    if model.is_dir():
+        if wanted == "gguf":
+            raise ModelError(ONLY_TORCH.format(path=model, what='predict.engine = "gguf"'))
+        return "torch"
     if wanted != "auto":
         return wanted
     weights = 4 * models * sum(math.prod(place.shape) for place in read_header(model).tensors.values())
@@ -84,7 +95,7 @@ def open_engine(
     dtype: str = "auto",
     threads: int = 0,
 ) -> Engine:
-    """Return the engine `torch` or `gguf` with the model, and with the adapter, a GGUF file, if one is given.
+    """Return the engine `torch` or `gguf` with the model, and with the adapter (its file), if one is given.
 
     `context` (tokens of prompt and answer) matters to `gguf`, `device` and `dtype` to `torch`; `parallel` 0 takes what
     suits the engine.

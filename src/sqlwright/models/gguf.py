@@ -26,6 +26,7 @@ from typing import Any, Self
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import read_header
 from sqlwright.models.prompt_cache import PromptCache
+from sqlwright.models.rope import rope_theta_of
 from sqlwright.models.threads import let_threads_wait
 from sqlwright.prompts import pieces
 
@@ -206,12 +207,13 @@ class GgufEngine:
         wave: Sequence[tuple[str, Sequence[str]]],
         max_tokens: int,
         *,
+        stop: Sequence[str] = STOP,
         progress: Callable[[int], None] = lambda _: None,
     ) -> list[list[Answer]]:
         """Return the greedy answers to each prefix with each of its suffixes, one prefix after the other."""
         answers = []
         for prefix, suffixes in wave:
-            answers.append(self.answer(prefix, suffixes, max_tokens))
+            answers.append(self.answer(prefix, suffixes, max_tokens, stop=stop))
             progress(sum(map(len, answers)))
         return answers
 
@@ -273,6 +275,7 @@ class GgufEngine:
         params.fit_params = False
         params.verbosity = -1
         if self.adapter:
+            params.rope_freq_base = rope_theta_of(self.adapter)  # 0: the model's own
             lora = xllamacpp.CommonAdapterLoraInfo()
             lora.path, lora.scale = str(self.adapter), 1.0
             params.lora_adapters = [lora]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.errors import ModelError
+from sqlwright.models.folder import ONLY_TORCH
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -56,6 +57,8 @@ class GgufHeader:
 
 def read_header(path: Path) -> GgufHeader:
     """Return the header of the GGUF file; raise `ModelError` where the file is missing or isn't one."""
+    if path.is_dir():
+        raise ModelError(ONLY_TORCH.format(path=path, what="llama.cpp"))
     try:
         stat = path.stat()
         return _read(path, stat.st_size, stat.st_mtime_ns)

@@ -9,16 +9,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from sqlwright.models.folder import folder_chat_template, load_folder_tokenizer
 from sqlwright.models.gguf_file import read_header
 from sqlwright.prompts import ChatTemplate, pieces
 
 
 def load_tokenizer(path: Path) -> Any:
-    """Return the transformers tokenizer of the GGUF file; the first call converts (15 s), later ones read a copy.
+    """Return the tokenizer of a folder, or of a GGUF file: the first call converts it (15 s), later ones read a copy.
 
     The copy is a folder `NAME.tokenizer-KEY` beside the file, or in the temporary folder where that can't be written;
     KEY depends on the vocabulary, so another file of the same name never meets it.
     """
+    if path.is_dir():
+        return load_folder_tokenizer(path)
     from transformers import AutoTokenizer
 
     header = read_header(path)
@@ -49,10 +52,12 @@ def token_ids(tokenizer: Any, text: str) -> list[int]:
 
 
 def chat_template(path: Path) -> ChatTemplate:
-    """Return the chat template of the GGUF file with its special tokens; needs no transformers.
+    """Return the chat template of the GGUF file or folder with its special tokens; needs no transformers.
 
     A file without one gets the plain ChatML form, which most open models know.
     """
+    if path.is_dir():
+        return folder_chat_template(path, _CHATML)
     metadata = read_header(path).metadata
     tokens = metadata.get("tokenizer.ggml.tokens", [])
 

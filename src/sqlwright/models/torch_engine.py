@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import types
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,9 +20,13 @@ from typing import Any, Self
 import torch
 
 from sqlwright.errors import ModelError
-from sqlwright.models.attention import Group, hidden_states, shared_prefix_attention, use_shared_prefix_attention
+from sqlwright.models.architectures import use_shared_prefix_attention
+from sqlwright.models.attention import Group, hidden_states
 from sqlwright.models.device import choose_device, choose_dtype, choose_threads, keep_freed_memory
 from sqlwright.models.gguf import STOP, Answer
+from sqlwright.models.head import Head
+from sqlwright.models.memory import WaveMemory
+from sqlwright.models.rope import rope_theta_of
 from sqlwright.models.tokenizer import load_tokenizer, token_ids
 from sqlwright.models.weights import load_model, merge_adapter
 
@@ -31,14 +34,14 @@ from sqlwright.models.weights import load_model, merge_adapter
 TOKENS_AT_ONCE = 4096
 # Rows of a decoding step, at most: more are multiplied as they are when prompts are read.
 FEW_ROWS = 96
-# Room for new tokens is made for this many at once; tokens at an answer's end that may hold a stop.
-_ROOM, _TAIL = 32, 12
+# Tokens at an answer's end that may hold a stop.
+_TAIL = 12
 # What ends an answer beside the tokenizer's own end token, in the families that SQLWright reads.
-_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>")
+_ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "▁<EOT>", "<|fim_pad|>")
 
 
 class TorchEngine:
-    """A loaded model, with an adapter (a GGUF file) or without; a context manager.
+    """A loaded model, with an adapter (its file) or without; a context manager.
 
     `parallel` is how many suffixes are decoded side by side, whatever their prefixes. Raises `ModelError` where a
     file is missing or damaged, the adapter doesn't fit, or there is no such device.
@@ -59,11 +62,12 @@ class TorchEngine:
         self.model, self.adapter, self.parallel = model, adapter, parallel
         self.device = choose_device(device)
         self._tokenizer = load_tokenizer(model)
-        self._causal = load_model(model, torch.float32)
+        self._causal = load_model(model, torch.float32, rope_theta=rope_theta_of(adapter))
         if adapter:
             merge_adapter(self._causal, adapter)
         self._causal = self._causal.to(self.device, choose_dtype(dtype, self.device))
         use_shared_prefix_attention(self._causal)
+        self._head = Head.of(self._causal)
         if self.device == "cpu":
             _multiply_few_rows_faster(self._causal)
         self._ends = _end_ids(self._tokenizer)
@@ -77,6 +81,7 @@ class TorchEngine:
         engine = cls.__new__(cls)
         engine.parallel, engine.device = parallel, str(model.device)
         engine._causal, engine._tokenizer, engine._ends = model, tokenizer, _end_ids(tokenizer)
+        engine._head = Head.of(model)
         return engine
 
     def __enter__(self) -> Self:
@@ -180,7 +185,7 @@ class TorchEngine:
             answers[row.place[0]][row.place[1]].append(found)
         return answers
 
-    def _read(self, wave: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[_Row], _Memory, torch.Tensor]:
+    def _read(self, wave: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[_Row], WaveMemory, torch.Tensor]:
         """Return the wave's rows, the keys and values of all that was read, and the rows' last states [N, D]."""
         packs: list[list[tuple[list[int], list[_Row]]]] = []
         used = 0
@@ -198,12 +203,12 @@ class TorchEngine:
             used += size
             if rows:
                 packs[-1].append((shared, rows))
-        memory = _Memory()
+        memory = WaveMemory()
         states = [self._read_pack(pack, memory) for pack in packs if pack]
         memory.close_reading()
         return [row for pack in packs for _, rows in pack for row in rows], memory, torch.cat(states)
 
-    def _read_pack(self, pack: list[tuple[list[int], list[_Row]]], memory: _Memory) -> torch.Tensor:
+    def _read_pack(self, pack: list[tuple[list[int], list[_Row]]], memory: WaveMemory) -> torch.Tensor:
         ids: list[int] = []
         positions: list[int] = []
         last: list[int] = []
@@ -220,7 +225,7 @@ class TorchEngine:
         return self._pass(ids, positions, torch.tensor(last, device=self.device), groups, memory)
 
     def _pass(
-        self, ids: list[int], positions: list[int], rows: torch.Tensor, groups: Sequence[Group], memory: _Memory
+        self, ids: list[int], positions: list[int], rows: torch.Tensor, groups: Sequence[Group], memory: WaveMemory
     ) -> torch.Tensor:
         body = self._causal.base_model
         tokens, places = (torch.tensor([values], device=self.device) for values in (ids, positions))
@@ -229,7 +234,7 @@ class TorchEngine:
     def _decode(
         self,
         rows: Sequence[_Row],
-        memory: _Memory,
+        memory: WaveMemory,
         states: torch.Tensor,
         max_tokens: int,
         draw: _Draw,
@@ -239,7 +244,7 @@ class TorchEngine:
         """Add tokens to all rows until each has ended or has `max_tokens`."""
         live = list(rows)
         for step in range(max_tokens):
-            tokens, logs = draw(self._causal.get_output_embeddings()(states), live, step)
+            tokens, logs = draw(self._head.logits(states), live, step)
             going = []
             for place, (row, token, log) in enumerate(zip(live, tokens, logs, strict=True)):
                 row.tokens.append(token)
@@ -291,107 +296,6 @@ class _Draw:
                 shares = (logs[place] / temperature).softmax(-1).cumsum(-1)
                 tokens[place] = torch.searchsorted(shares, shares[-1] * source.random()).clamp_max(len(shares) - 1)
         return tokens.tolist(), logs.gather(1, tokens[:, None])[:, 0].tolist()
-
-
-class _Memory:
-    """Keys and values of a wave: of every prefix once, and of every row its own, flush right.
-
-    `_prefixes` has per layer and group keys and values [H_kv, P, D]; `_own` per layer keys and values [H_kv, N, L, D]
-    of which the first `_used` columns are filled; row n is empty before column `_starts[n]`.
-    """
-
-    def __init__(self) -> None:
-        self._prefixes: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-        self._parts: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-        self._own: dict[int, list[torch.Tensor]] = {}
-        self._sizes: list[int] = []  # rows per group
-        self._used = 0
-        self._starts = torch.zeros(0)
-
-    def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float | None,
-        groups: Sequence[Group],
-    ) -> torch.Tensor:
-        """Return the attention output [1, T, H, D]; `groups` while prompts are read, none for one token per row."""
-        if not groups:
-            return self._attend_next(layer, query, key, value, scaling)
-        for group in groups:
-            end = group.start + group.prefix
-            shared = slice(group.start, end)
-            own = self._prefixes.setdefault(layer, [])
-            own.append((key[0, :, shared].contiguous(), value[0, :, shared].contiguous()))
-            for length in group.branches:
-                branch = slice(end, end := end + length)
-                self._parts.setdefault(layer, []).append((key[0, :, branch].clone(), value[0, :, branch].clone()))
-            if layer == 0:
-                self._sizes.append(len(group.branches))
-        return shared_prefix_attention(query, key, value, scaling, groups)
-
-    def close_reading(self) -> None:
-        """Put the rows' own keys and values side by side; all prompts have been read."""
-        lengths = [key.shape[1] for key, _ in self._parts[0]]
-        self._used = max(lengths)
-        for layer, parts in self._parts.items():
-            sides = []
-            for side in (0, 1):
-                heads, _, size = parts[0][side].shape
-                padded = parts[0][side].new_zeros(heads, len(parts), self._used, size)
-                for row, part in enumerate(parts):
-                    padded[:, row, self._used - part[side].shape[1] :] = part[side]
-                sides.append(padded)
-            self._own[layer] = sides
-        self._parts.clear()
-        self._starts = torch.tensor([self._used - length for length in lengths], device=self._own[0][0].device)
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Forget all rows but these (ascending; a row that is named several times is copied)."""
-        for layer, sides in self._own.items():
-            self._own[layer] = [side.index_select(1, rows) for side in sides]
-        self._starts = self._starts.index_select(0, rows)
-        groups = [group for group, size in enumerate(self._sizes) for _ in range(size)]
-        counts = Counter(groups[row] for row in rows.tolist())
-        sizes = [counts[group] for group in range(len(self._sizes))]
-        for layer, own in self._prefixes.items():
-            self._prefixes[layer] = [one for one, size in zip(own, sizes, strict=True) if size]
-        self._sizes = [size for size in sizes if size]
-
-    def make_room(self) -> None:
-        """Make a column for one more token per row."""
-        if self._used == self._own[0][0].shape[2]:
-            for layer, sides in self._own.items():
-                more = [side.new_zeros(*side.shape[:2], _ROOM, side.shape[3]) for side in sides]
-                self._own[layer] = [torch.cat([side, one], dim=2) for side, one in zip(sides, more, strict=True)]
-        self._used += 1
-
-    def _attend_next(
-        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
-    ) -> torch.Tensor:
-        _, heads, count, size = query.shape
-        own_k, own_v = self._own[layer]
-        own_k[:, :, self._used - 1], own_v[:, :, self._used - 1] = key[0], value[0]
-        own_k, own_v = own_k[:, :, : self._used], own_v[:, :, : self._used]
-        kv_heads = len(own_k)
-        repeat = heads // kv_heads
-        queries = query[0].view(kv_heads, repeat, count, size).transpose(1, 2) * (scaling or size**-0.5)
-        empty = torch.arange(self._used, device=query.device) < self._starts[:, None]
-        scores = (queries @ own_k.transpose(2, 3)).masked_fill_(empty[:, None], float("-inf"))  # [H_kv, N, repeat, L]
-        outputs, weights, start = [], [], 0
-        for (shared_k, shared_v), rows in zip(self._prefixes[layer], self._sizes, strict=True):
-            mine = slice(start, start := start + rows)
-            length = shared_k.shape[1]
-            flat = queries[:, mine].reshape(kv_heads, rows * repeat, size)
-            shared = (flat @ shared_k.transpose(1, 2)).view(kv_heads, rows, repeat, length)
-            weight = torch.cat([shared, scores[:, mine]], dim=3).softmax(-1, dtype=torch.float32).to(query.dtype)
-            part = weight[..., :length].reshape(kv_heads, rows * repeat, length) @ shared_v
-            outputs.append(part.view(kv_heads, rows, repeat, size))
-            weights.append(weight[..., length:])
-        output = torch.cat(outputs, dim=1) + torch.cat(weights, dim=1) @ own_v
-        return output.transpose(0, 1).reshape(1, count, heads, size)
 
 
 def _end_ids(tokenizer: Any) -> set[int]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from sqlwright.datasets.locate import cache_folder
 from sqlwright.errors import ModelError
 from sqlwright.models.catalogue import CATALOGUE, ModelEntry, find_entry
+from sqlwright.models.folder import is_model_folder, model_files
 
 CHUNK = 1 << 20
 
@@ -68,16 +69,17 @@ def local_path(name: str, folder: Path | None = None) -> Path | None:
 
 
 def find_model(name_or_path: str) -> Path:
-    """Return the model file meant by a catalogue name or by the path of a GGUF file.
+    """Return the model meant by a catalogue name, or by the path of a GGUF file or of a folder of transformers.
 
     Raises:
         ModelError: it isn't on this machine; the message says how to get it.
     """
     path = Path(name_or_path).expanduser()
-    if path.is_file():
+    if path.is_file() or is_model_folder(path):
         return path
     if path.suffix == ".gguf" or path.parent != Path():
-        raise ModelError(f"expected a GGUF file at {path}, found {'a folder' if path.is_dir() else 'nothing'}.")
+        there = "a folder without config.json and *.safetensors" if path.is_dir() else "nothing"
+        raise ModelError(f"expected a GGUF file or a model's folder at {path}, found {there}.")
     found = local_path(name_or_path)
     if found is None:
         entry = find_entry(name_or_path)
@@ -132,13 +134,13 @@ def hash_file(path: Path, progress: Callable[[int, int], None] | None = None) ->
 
 def record_path(path: Path) -> Path:
     """Return where the record of a model file lies."""
-    return path.with_suffix(".json")
+    return path.with_name(f"{path.name}.json") if path.is_dir() else path.with_suffix(".json")
 
 
 def write_record(path: Path, sha256: str, source: str) -> None:
     """Note that the file has this hash now; written aside and renamed, so that it is whole or absent."""
-    stat = path.stat()
-    values = {"sha256": sha256, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "source": source}
+    size, mtime = _state(path)
+    values = {"sha256": sha256, "bytes": size, "mtime_ns": mtime, "source": source}
     aside = record_path(path).with_name(f"{record_path(path).name}.{os.getpid()}")
     try:
         aside.write_text(json.dumps(values) + "\n", encoding="utf-8")
@@ -153,22 +155,37 @@ def check_entry(entry: ModelEntry, path: Path, progress: Callable[[int, int], No
 
 
 def model_hash(path: Path) -> str:
-    """Return the SHA-256 of a model file: the recorded one, or computed (half a second per 500 MB) and recorded."""
+    """Return the SHA-256 of a model file: the recorded one, or computed (half a second per 500 MB) and recorded.
+
+    A folder's is the hash of the names and hashes of its files; its record lies beside it.
+    """
     known = _recorded_hash(path)
     if known:
         return known
-    digest = hash_file(path)
+    digest = _hash_folder(path) if path.is_dir() else hash_file(path)
     # A file of that name that isn't our record belongs to the user: it stays, and the hash is computed each time.
     if not record_path(path).exists() or _record(path)[0]:
         write_record(path, digest, "local file")
     return digest
 
 
+def _hash_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in model_files(folder):
+        digest.update(f"{path.name} {hash_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return bytes and modification time (ns) of a file, or of all files of a model's folder."""
+    stats = [file.stat() for file in ([path, *model_files(path)] if path.is_dir() else [path])]
+    return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+
+
 def _recorded_hash(path: Path) -> str | None:
     """Return the recorded hash if the file hasn't been touched since, else None."""
     sha256, _, size, mtime = _read_record(path)
-    stat = path.stat()
-    return sha256 if (size, mtime) == (stat.st_size, stat.st_mtime_ns) else None
+    return sha256 if (size, mtime) == _state(path) else None
 
 
 def _record(path: Path) -> tuple[str | None, str | None]:

@@ -1,5 +1,7 @@
 """The weights of a GGUF file as a transformers model, dequantised: adapters learn on what will serve them.
 
+A folder of transformers is read as it is (`models.folder`).
+
 Fast path for the Qwen2 and Llama families (10 s for 0.5B parameters where transformers' own loader takes a minute,
 as it parses the vocabulary twice in Python); any other architecture goes through transformers' loader.
 """
@@ -10,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlwright.errors import ModelError
+from sqlwright.models.folder import load_folder, read_peft_matrices
 from sqlwright.models.gguf_file import GgufHeader, TensorPlace, read_header
+from sqlwright.models.rope import set_rope_theta
 
 if TYPE_CHECKING:
     import torch
@@ -33,12 +37,22 @@ _NEEDED = ("block_count", "embedding_length", "feed_forward_length", "attention.
 _BLOCKS_AT_ONCE = 1 << 15
 
 
-def load_model(path: Path, dtype: torch.dtype, device: str = "cpu") -> Any:
-    """Return a transformers causal language model with the dequantised weights of the GGUF file.
+def load_model(path: Path, dtype: torch.dtype, device: str = "cpu", rope_theta: float = 0.0) -> Any:
+    """Return a transformers causal language model with the dequantised weights of the GGUF file, or of the folder.
 
-    Weights are frozen (no gradients), the model is in evaluation mode on `device`. Raises `ModelError` for files
-    that aren't GGUF, are damaged, or hold an architecture that transformers can't read.
+    Weights are frozen (no gradients), the model is in evaluation mode on `device`; its rotary positions have the base
+    period `rope_theta` where one is given. Raises `ModelError` for files that aren't GGUF, are damaged, or hold an
+    architecture that transformers can't read.
     """
+    model = _load(path, dtype, device)
+    if rope_theta:
+        set_rope_theta(model, rope_theta)
+    return model
+
+
+def _load(path: Path, dtype: torch.dtype, device: str) -> Any:
+    if path.is_dir():
+        return load_folder(path, dtype, device)
     header = read_header(path)
     if header.architecture not in FAST_ARCHITECTURES:
         return _load_with_transformers(path, dtype, device)
@@ -61,7 +75,7 @@ def load_model(path: Path, dtype: torch.dtype, device: str = "cpu") -> Any:
 
 
 def merge_adapter(model: Any, path: Path) -> None:
-    """Add a GGUF LoRA adapter to the model's weights, in place: `W += B A · alpha / rank`.
+    """Add a LoRA adapter (GGUF, or PEFT's safetensors) to the model's weights, in place: `W += B A · alpha / rank`.
 
     Best done in float32. Raises `ModelError` where the adapter is of another kind or doesn't fit the model.
     """
@@ -75,10 +89,12 @@ def merge_adapter(model: Any, path: Path) -> None:
 
 
 def read_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[Any, Any]]]:
-    """Return alpha of a GGUF LoRA adapter for `model`, and A [rank, in] and B [out, rank] by the weight's name.
+    """Return alpha of a LoRA adapter for `model`, and A [rank, in] and B [out, rank] by the weight's name.
 
     Raises `ModelError` where the adapter is of another kind or doesn't fit the model.
     """
+    if path.suffix == ".safetensors":
+        return read_peft_matrices(model, path)
     header, pairs = read_pairs(path)
     parameters = dict(model.named_parameters())
     heads = {"q_proj": model.config.num_attention_heads, "k_proj": model.config.num_key_value_heads}
@@ -175,6 +191,15 @@ def _state(header: GgufHeader, config: Any, dtype: torch.dtype) -> dict[str, tor
             tensor = unpermute_rotary(tensor, heads).contiguous()
         state[name] = tensor
     return state
+
+
+def in_file_order(weight: torch.Tensor, name: str, header: GgufHeader) -> torch.Tensor:
+    """Return a transformers weight with its rows in the order in which a GGUF file like the header's has them."""
+    if header.architecture == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
+        key = "attention.head_count" if "q_proj" in name else "attention.head_count_kv"
+        rows: torch.Tensor = permute_rotary(weight, int(header.setting(key)))
+        return rows
+    return weight
 
 
 def model_name(gguf_name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sqlwright.prompts.infilling import gap_prompt, is_gap
 from sqlwright.records import Prompt, Question
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ def task_prompt(question: Question, fmt: PromptFormat, *, learned: bool) -> Prom
     """Return the prompt of a question about no database; its first gold is the target if it is `learned`.
 
     The evidence describes the task and is shared by all questions that have the same; text and gold stay as they are,
-    since blanks count in programs.
+    since blanks count in programs. A gap is asked for with the model's own marks (see `prompts.infilling`).
     """
+    if is_gap(question):
+        return gap_prompt(question, fmt.chat, learned=learned)
     shared = f"{question.evidence}\n\n" if question.evidence else ""
     prefix, suffix = fmt.chat.split(TASK_INSTRUCTION, shared, question.text)
     target = fmt.chat.guarded(question.golds[0]) if learned and question.golds else ""

@@ -6,20 +6,36 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sqlwright.export.gguf_adapter import write_gguf_adapter
+from sqlwright.models import adapter as adapter_files
 from sqlwright.models.adapter import write_prompt_settings, write_shots
 from sqlwright.runs.run import Run
 
 
 def write_adapter(run: Run, model: Any, target: Path) -> None:
-    """Write the LoRA matrices of a PEFT model as the adapter's folder `target`, whole or not at all."""
-    aside = target.with_name(target.name + ".partial")
+    """Write what a model has learned to the adapter folder `target`, whole or not at all.
+
+    `adapter.gguf` or, where the kind is none that an adapter can hold, `model.gguf`; PEFT's files, where it has any;
+    and the prompts it was trained with.
+    """
+    from sqlwright.export.gguf_adapter import write_gguf_adapter
+    from sqlwright.export.merged import write_trained
+    from sqlwright.training.kinds import PLAIN, WHOLE, result_weights
+
+    kind = run.recipe.train.kind
+    aside = target.with_name(f"{target.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
-    model.peft_config["default"].base_model_name_or_path = run.recipe.model.base
-    # Without this, PEFT asks the hub whether the base model has other embeddings.
-    model.save_pretrained(str(aside), save_embedding_layers=False)
-    write_prompt_settings(aside, run.recipe.prompt.model_dump(mode="json"), run.recipe.model.base, run.model_hash)
+    aside.mkdir(parents=True)
+    if kind not in PLAIN:
+        model.peft_config["default"].base_model_name_or_path = run.recipe.model.base
+        # Without this, PEFT asks the hub whether the base model has other embeddings.
+        model.save_pretrained(str(aside), save_embedding_layers=False)
+    theta = run.recipe.model.rope_theta
+    settings = run.recipe.prompt.model_dump(mode="json") | ({"rope_theta": theta} if theta else {})
+    write_prompt_settings(aside, settings, run.recipe.model.base, run.model_hash)
     write_shots(aside, run.shots)
-    write_gguf_adapter(aside, run.model_path, aside / "adapter.gguf")
+    if kind in WHOLE:
+        write_trained(run.model_path, result_weights(model, kind), aside / adapter_files.WHOLE, rope_theta=theta)
+    elif not run.model_path.is_dir():
+        write_gguf_adapter(aside, run.model_path, aside / adapter_files.LORA, theta)
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)

@@ -33,6 +33,7 @@ class RunFolder:
         self.completions = path / "completions.jsonl"
         self.baseline = path / "completions.base.jsonl"
         self.best = path / "completions.best.jsonl"
+        self.phases = path / "phases"
         self.verdicts = path / "verdicts.jsonl"
         self.report = path / "report.json"
         self.page = path / "report.html"

@@ -19,9 +19,10 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run's results as far as there are any."""
+    """A run's results as far as there are any; `elsewhere`: the first of several processes has them."""
 
     run: RunFolder
+    elsewhere: bool = False
 
     @property
     def folder(self) -> str:

@@ -6,7 +6,6 @@ second. Weights are never read. Not covered: other load on the machine; GPUs are
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 from sqlwright.datasets import READERS
 from sqlwright.datasets.dataset import Dataset
 from sqlwright.datasets.duplicates import drop_repeats
-from sqlwright.models.gguf_file import GgufHeader
+from sqlwright.datasets.golds import with_hardness
+from sqlwright.datasets.mixture import read_mixture, weigh
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import prefers
-from sqlwright.runs.stages.prepare import asked_files, divide
+from sqlwright.runs.stages.prepare import divide, evaluation_files, train_files
 from sqlwright.runs.stages.train import trains
+from sqlwright.training.estimate import Sizes
 
 if TYPE_CHECKING:
     from sqlwright.training.packing import Encoded
@@ -95,15 +96,17 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     end = tokenizer.eos_token_id
     encoded = {part: encode(own, tokenizer, end) for part, own in prompts.items()}
     settings = run.recipe.train
-    plan = make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed) if trains(run) else None
+    hardness = {question.id: question.hardness for question in parts["train"]}
+    plan = (
+        make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed, hardness) if trains(run) else None
+    )
     learned = sum(q.targets for step in plan.steps for g in step for q in g) if plan else 0
     unpacked = sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g) if plan else 0
     validation = sum(len(g[0].prefix) + sum(len(q.branch) for q in g) for g in plan.validation) if plan else 0
-    sizes = Sizes.of(run.model_header)
+    sizes = Sizes.of_model(run.model_path)
     speed = _matrix_speed() * _EFFICIENCY
-    train_flops = sizes.training_flops(plan.tokens if plan else 0, learned, settings.layers) + 2 * sizes.forward_flops(
-        validation
-    )
+    train_flops = sizes.training_flops(plan.tokens if plan else 0, learned, settings)
+    train_flops += 2 * sizes.forward_flops(validation)
     asked = encoded["evaluate"]
     prefixes = {q.prefix for q in asked}
     read = sum(map(len, prefixes)) + sum(q.loss_start for q in asked)
@@ -138,58 +141,12 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         tokens_learned=learned,
         schemas_cut=cut_notes(prompt for own in prompts.values() for prompt in own),
         minutes=minutes,
-        memory_mb=sizes.training_bytes(settings.tokens_per_batch, settings.rank) / 1e6 if plan else 0.0,
+        memory_mb=sizes.training_bytes(settings) / 1e6 if plan else 0.0,
         prompt=marked(example) if example else "(no questions)",
         notes=[f"Up to {made:,} pairs that `prepare` makes come to these: in the minutes, not in steps and tokens."]
         if made
         else [],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The sizes of a Llama-like model that decide cost: parameters of the layers and of the head, and widths."""
-
-    layer_parameters: int
-    head_parameters: int
-    embedding_parameters: int
-    layers: int
-    hidden: int
-    inner: int
-
-    @classmethod
-    def of(cls, header: GgufHeader) -> Sizes:
-        """Return the sizes that the header of a model file gives."""
-        counts = {name: math.prod(place.shape) for name, place in header.tensors.items()}
-        embedding = counts.get("token_embd.weight", 0)
-        return cls(
-            layer_parameters=sum(count for name, count in counts.items() if name.startswith("blk.")),
-            head_parameters=counts.get("output.weight", embedding),
-            embedding_parameters=embedding + counts.get("output.weight", 0),
-            layers=int(header.setting("block_count")),
-            hidden=int(header.setting("embedding_length")),
-            inner=int(header.setting("feed_forward_length")),
-        )
-
-    def forward_flops(self, tokens: float) -> float:
-        """Return the operations of reading `tokens` tokens, without the head."""
-        return 2.0 * self.layer_parameters * tokens
-
-    def training_flops(self, tokens: int, learned: int, layers: int = 0) -> float:
-        """Return the operations of a LoRA step on the last `layers` layers (0: all).
-
-        Forward and input gradients; the head for learned tokens only.
-        """
-        share = min(layers or self.layers, self.layers) / self.layers
-        return 2.0 * (1 + share) * self.layer_parameters * tokens + 4.0 * self.head_parameters * learned
-
-    def training_bytes(self, tokens: int, rank: int) -> float:
-        """Return the bytes of LoRA training in float32: weights, activations, LoRA with AdamW, the head's chunk."""
-        weights = 4.0 * (self.layer_parameters + self.embedding_parameters)
-        # Kept per token and layer: inputs of norms and linear layers, q/k/v, and the three inner activations.
-        activations = 4.0 * tokens * self.layers * (9 * self.hidden + 4 * self.inner)
-        lora = 16.0 * rank * self.layers * (10 * self.hidden + 3 * self.inner)
-        return weights + activations + lora + 3 * 4.0 * 256 * (self.head_parameters / self.hidden) + 4e8
 
 
 def marked(prompt: Prompt) -> str:
@@ -199,15 +156,16 @@ def marked(prompt: Prompt) -> str:
 
 def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:
     """Return questions by part and database files by name, without running any gold."""
-    data = run.recipe.data
-    reader = READERS[data.format]
-    root = run.resolve(data.databases)
-
-    def read(names: Sequence[str]) -> Dataset:
-        return reader([run.resolve(name) for name in names], root) if names else Dataset((), {}, (), None)
-
-    train, evaluate = drop_repeats(read(data.train)), read(asked_files(data))
+    root = run.resolve(run.recipe.data.databases)
+    empty: tuple[Dataset, dict[str, float]] = Dataset((), {}, (), None), {}
+    learn, ask = train_files(run), evaluation_files(run)
+    train, weights = read_mixture(learn, READERS, root) if learn else empty
+    evaluate, _ = read_mixture(ask, READERS, root) if ask else empty
+    train = drop_repeats(train)
+    if run.recipe.train.phases:
+        train = with_hardness(train)
     learned, held_out, asked = divide(run, train.questions, evaluate.questions)
+    learned = weigh(learned, weights, run.recipe.seed)
     parts = {"train": learned, "validation": held_out, "evaluate": asked}
     return {part: list(own) for part, own in parts.items()}, train.databases | evaluate.databases
 
@@ -232,7 +190,7 @@ def _preference_flops(run: Run, questions: Sequence[Encoded], sizes: Sizes) -> f
     # Answers to a question that are learned from; GRPO's pass through the model four times, twice without gradients.
     answers = {"rejection": 2, "dpo": 4, "grpo": 3 * settings.samples}[settings.method]
     tokens = round(prefixes + answers * (asked + golds))
-    learned = sizes.training_flops(tokens, answers * golds, recipe.train.layers)
+    learned = sizes.training_flops(tokens, answers * golds, recipe.train)
     return share * (rounds * drawn + settings.epochs * learned)
 
 

@@ -12,7 +12,9 @@ from sqlwright.databases import Schema
 from sqlwright.datasets import resolve_path
 from sqlwright.errors import DataError, ModelError, RecipeError
 from sqlwright.models.adapter import Adapter, read_adapter, shipped_adapter
+from sqlwright.models.folder import ONLY_TORCH, is_model_folder
 from sqlwright.models.gguf_file import GgufHeader, read_header
+from sqlwright.models.rope import rope_theta_of
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, Shot, make_shots
@@ -37,10 +39,16 @@ class Run:
 
     @cached_property
     def model_path(self) -> Path:
-        """The base model's GGUF file; raises `ModelError` (with the command that pulls it) where it is missing."""
+        """The base model's GGUF file, or its folder.
+
+        Raises `ModelError` (with the command that pulls it) where it is missing, or is a folder and a GGUF is needed.
+        """
         base = self.recipe.model.base
         local = self.resolve(base)
-        return local if local.is_file() else find_model(base)
+        found = local if local.is_file() or is_model_folder(local) else find_model(base)
+        if found.is_dir() and self.recipe.export.merged:
+            raise ModelError(ONLY_TORCH.format(path=found, what="export.merged"))
+        return found
 
     @cached_property
     def model_hash(self) -> str:
@@ -49,7 +57,7 @@ class Run:
 
     @cached_property
     def model_header(self) -> GgufHeader:
-        """The header of the base model."""
+        """The header of the base model, which must be a GGUF file."""
         return read_header(self.model_path)
 
     @cached_property
@@ -68,11 +76,19 @@ class Run:
             raise ModelError(
                 f"model.adapter: expected a base that SQLWright ships an adapter for, found {self.recipe.model.base}."
             )
+        if found.whole:
+            raise RecipeError(
+                f"model.adapter: expected an adapter, found a model of its own. Set model.base to {found.weights} "
+                "instead, and [prompt] as in the prompt.json beside it."
+            )
         if found.base_hash != self.model_hash:
             raise ModelError(
                 f"model.adapter: {found.folder} was trained on {found.base} (SHA-256 {found.base_hash[:12]}…), the "
                 f"recipe's base {self.recipe.model.base} has {self.model_hash[:12]}…. Set model.base to its own."
             )
+        theta = rope_theta_of(found.weights)
+        if theta != self.recipe.model.rope_theta:
+            raise RecipeError(f"model.adapter: it was trained with model.rope_theta = {theta:g}. Set the same.")
         lines = found.differences(self.recipe.prompt.model_dump())
         if lines:
             raise RecipeError(

@@ -255,7 +255,7 @@ class _Model:
             kind = choose_engine("auto", path, models=2 if adapter else 1)
             self._engines.append(open_engine(kind, path, context=context))
             if adapter:
-                self._engines.append(open_engine(kind, path, adapter.gguf, context=context))
+                self._engines.append(open_engine(kind, *adapter.files(path), context=context))
         shots = adapter.shots() if adapter else ()
         trip = RoundTrip(self._engines[0], self._engines[-1], fmt, self._database, self._executor, shots)
         accepted = len(state.accepted)

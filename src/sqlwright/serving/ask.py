@@ -90,8 +90,7 @@ def ask(
     context = fmt.max_schema_tokens + fmt.own_tokens + 512
     with (
         GgufEngine(
-            path,
-            found.gguf if found else None,
+            *(found.files(path) if found else (path, None)),
             context=context,
             parallel=max(1, samples - 1),
             cache=cache_folder() / "prompts",

@@ -5,6 +5,7 @@ Not covered: NOT EXISTS, which small models write rightly; EXCEPT below the top.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sqlglot import exp
@@ -17,6 +18,9 @@ from sqlwright.sql.scopes import Scope
 
 _NO_VALUE = frozenset({"", "null", "none", "n/a", "nan"})
 """Texts that a query has in the place of NULL, in lower case."""
+
+_DENIES = re.compile(r"\b(?:not|never|no|without|yet to)\b|n't\b", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def absent(sql: str, schema: Schema) -> list[str]:
@@ -43,6 +47,26 @@ def absent(sql: str, schema: Schema) -> list[str]:
         return [one for one in forms if one is not None]
     except (SqlglotError, RecursionError):
         return []
+
+
+def undated(sql: str, question: str) -> str | None:
+    """Return a query with dates that the question doesn't give tested for NULL, where it asks for what didn't happen.
+
+    Which rentals were not returned: `return_date = '2005-05-26'` is a date out of the schema's sample values. None
+    where the question denies nothing or has a number, or the query compares with no date.
+    """
+    if not _DENIES.search(question) or any(letter.isdigit() for letter in question):
+        return None
+    tree = parse_query(sql)
+    where = tree.args.get("where") if isinstance(tree, exp.Select) else None
+    changed = False
+    for test in list(where.find_all(exp.EQ)) if where is not None else ():
+        value = test.expression
+        dated = isinstance(test.this, exp.Column) and value.is_string and _DATE.match(value.name)
+        if dated and test.find_ancestor(exp.Not, exp.Subquery, exp.Where) is where:
+            test.replace(exp.Is(this=test.this.copy(), expression=exp.Null()))
+            changed = True
+    return tree.sql(dialect="sqlite") if tree is not None and changed else None
 
 
 def _left_joined(tree: exp.Query, known: Known) -> str | None:

@@ -95,6 +95,26 @@ class Known:
         """Return the table whose name is most like `name`."""
         return nearest(name, self.tables)
 
+    def role(self, name: str, present: Iterable[str]) -> str | None:
+        """Return the table that a foreign key called like `name` refers to, None where there is none or several.
+
+        `SupportRep` stands for the employees that `Customer.SupportRepId` refers to; where these are `present` in the
+        query already, for the customers that refer to them.
+        """
+        plain = _plain(name)
+        found = {
+            (table, key.table.lower())
+            for table, described in self.tables.items()
+            for key in described.foreign_keys
+            if key.table.lower() in self.tables
+            and len(key.columns) == 1
+            and _plain(key.columns[0]) in (f"{plain}id", f"{plain}code", f"{plain}no", plain)
+        }
+        if len(found) != 1:
+            return None
+        (holder, target) = found.pop()
+        return holder if target in present else target
+
     def owners(self, column: str) -> list[str]:
         """Return the tables that have a column of that name."""
         return [table for table, columns in self.columns.items() if column in columns]
@@ -107,10 +127,10 @@ def identifier(name: str) -> exp.Identifier:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the name that is most like `name`, None where none is."""
-    plain = name.replace("_", "").replace(" ", "").lower()
+    plain = _plain(name)
     best, chosen = _LIKE, None
     for one in known:
-        other = one.replace("_", "").replace(" ", "").lower()
+        other = _plain(one)
         alike = difflib.SequenceMatcher(None, plain, other).ratio()
         if other.endswith(plain) or plain.endswith(other):
             alike = max(alike, 0.8 if min(len(plain), len(other)) > 2 else 0.0)
@@ -141,6 +161,10 @@ def links_of(tables: Sequence[Table]) -> Iterator[Link]:
                 seen.add(pair)
                 link = Link(other.name.lower(), shared[0], table.name.lower(), shared[0])
                 yield from (link, _turned(link))
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace(" ", "").lower()
 
 
 def _turned(link: Link) -> Link:

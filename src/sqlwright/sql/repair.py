@@ -85,7 +85,10 @@ class _Mender:
         if not name or name in self.known.tables or name in made:
             return
         select = table.find_ancestor(exp.Select)
-        closest = self.known.nearest_table(name) or self._table_of_columns(table, select)
+        present = {one.name.lower() for one in select.find_all(exp.Table)} if select is not None else set()
+        closest = (
+            self.known.nearest_table(name) or self.known.role(name, present) or self._table_of_columns(table, select)
+        )
         if closest is None:
             raise _HopelessError
         for column in select.find_all(exp.Column) if select is not None and not table.alias else ():

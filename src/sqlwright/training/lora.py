@@ -6,6 +6,7 @@ PEFT makes the matrices, names them and reads and writes the adapter folder; `Lo
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,7 @@ import torch
 from torch.nn.functional import linear
 
 from sqlwright.errors import RecipeError
-
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-MLP = ("gate_proj", "up_proj", "down_proj")
-TARGETS = {"all-linear": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP}
+from sqlwright.training.targets import target_modules
 
 
 class LoraLinear(torch.autograd.Function):
@@ -58,10 +56,11 @@ class LoraLinear(torch.autograd.Function):
         return grad_x, None, None, grad_a, grad_b, None
 
 
-def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layers: int = 0) -> Any:
+def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layers: int = 0, kind: str = "lora") -> Any:
     """Return `model` as a PEFT model with fresh LoRA matrices (float32; A drawn by `seed`, B zero).
 
-    With `layers`, only the last so many layers get them; what lies below then has no gradients to compute.
+    With `layers`, only the last so many layers get them; what lies below then has no gradients to compute. `rslora`
+    (arXiv 2312.03732) and `dora` (arXiv 2402.09353) are PEFT's; any other kind is plain LoRA.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -69,8 +68,10 @@ def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layer
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
-        target_modules=list(TARGETS[targets]),
+        target_modules=target_modules(model, targets),
         layers_to_transform=list(range(count - layers, count)) if 0 < layers < count else None,
+        use_rslora=kind == "rslora",
+        use_dora=kind == "dora",
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng():
@@ -94,7 +95,9 @@ def start_from(model: Any, alpha: float, matrices: Mapping[str, tuple[torch.Tens
     }
     config = model.peft_config["default"]
     ranks = {len(a) for a, _ in matrices.values()}
-    if own.keys() != matrices.keys() or ranks != {config.r} or alpha != config.lora_alpha:
+    # A GGUF adapter is scaled by alpha / rank, whatever it was trained as.
+    scaled = config.lora_alpha * (math.sqrt(config.r) if config.use_rslora else 1)
+    if own.keys() != matrices.keys() or ranks != {config.r} or not math.isclose(alpha, scaled, rel_tol=1e-5):
         layers = len({name.split(".layers.")[1].split(".")[0] for name in matrices})
         raise RecipeError(
             "train: expected the matrices of the adapter that training starts from. It has "

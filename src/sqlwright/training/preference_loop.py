@@ -19,12 +19,12 @@ from typing import Any
 import torch
 
 from sqlwright.errors import RecipeError
-from sqlwright.models.attention import use_shared_prefix_attention
+from sqlwright.models.architectures import use_shared_prefix_attention
 from sqlwright.models.device import keep_freed_memory
-from sqlwright.models.weights import read_matrices
 from sqlwright.recipe import PreferSettings, TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.lora import add_lora, start_from, trainable
+from sqlwright.training.kinds import make_trainable
+from sqlwright.training.lora import trainable
 from sqlwright.training.loss import token_logs
 from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs
 from sqlwright.training.preference import (
@@ -79,11 +79,7 @@ def open_policy(model: Any, settings: TrainSettings, seed: int, start: Path | No
     """Return the model with LoRA matrices that learn: those of `start`, a GGUF adapter, or fresh ones."""
     keep_freed_memory()
     use_shared_prefix_attention(model)
-    found = read_matrices(model, start) if start else None
-    policy = add_lora(model, settings.rank, settings.alpha, settings.targets, seed, settings.layers)
-    if found:
-        start_from(policy, *found)
-    return policy
+    return make_trainable(model, settings, seed, start)
 
 
 def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:

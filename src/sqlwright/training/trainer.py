@@ -1,39 +1,47 @@
-"""The training loop: LoRA on packed questions, with checkpoints that continue to the very same weights."""
+"""The training loop on packed questions, with checkpoints that continue to the very same weights."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from sqlwright.errors import RecipeError
-from sqlwright.models.attention import use_shared_prefix_attention
+from sqlwright.models.architectures import use_shared_prefix_attention
 from sqlwright.models.device import keep_freed_memory, peak_memory_mb
-from sqlwright.models.weights import read_matrices
-from sqlwright.recipe import TrainSettings
+from sqlwright.recipe import Phase, TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.lora import add_lora, start_from, trainable
+from sqlwright.training.kinds import make_trainable
+from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
+from sqlwright.training.ranks import Ranks
 from sqlwright.training.stopper import Stopper
 
 Progress = Callable[[int, int, str], None]
+_ALONE = Ranks()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All optimizer steps of a training run, each a list of groups; `name` is a hash of everything in it."""
+    """All optimizer steps of a training run, each a list of groups; `name` is a hash of everything in it.
+
+    `phases` has the number of steps and the peak learning rate of each phase.
+    """
 
     steps: tuple[tuple[list[Encoded], ...], ...]
     validation: tuple[list[Encoded], ...]
     name: str
+    phases: tuple[tuple[int, float], ...]
 
     @property
     def questions(self) -> int:
@@ -44,6 +52,18 @@ class Plan:
     def tokens(self) -> int:
         """Tokens that pass through the model over all steps, prefixes counted once per group."""
         return sum(_size(group) for step in self.steps for group in step)
+
+    def phase_of(self, step: int) -> tuple[int, int, float]:
+        """Return the first step of the phase that a step belongs to, the one behind its last, and its peak rate."""
+        ends = list(itertools.accumulate(count for count, _ in self.phases))
+        number = next(number for number, end in enumerate(ends) if step < end)
+        count, rate = self.phases[number]
+        return ends[number] - count, ends[number], rate
+
+    def phases_done(self, step: int) -> int:
+        """Return how many phases end with exactly so many steps taken: their number, or 0 in the middle of one."""
+        ends = list(itertools.accumulate(count for count, _ in self.phases))
+        return ends.index(step) + 1 if step in ends else 0
 
 
 @dataclass(slots=True)
@@ -58,20 +78,42 @@ class TrainResult:
     validation_losses: list[float] = field(default_factory=list)
 
 
-def make_plan(questions: Sequence[Encoded], validation: Sequence[Encoded], settings: TrainSettings, seed: int) -> Plan:
-    """Return the steps of `settings.epochs` passes; every pass draws anew which questions share a sequence."""
+def make_plan(
+    questions: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    settings: TrainSettings,
+    seed: int,
+    hardness: Mapping[str, str | None] = MappingProxyType({}),
+) -> Plan:
+    """Return the steps of all passes; every pass draws anew which questions share a sequence.
+
+    `hardness` is that of the questions by their ids, for the phases of a curriculum. Raises `RecipeError` where a phase
+    has no questions.
+    """
     steps: list[list[list[Encoded]]] = []
+    phases: list[tuple[int, float]] = []
     size, tokens = settings.questions_per_sequence, settings.tokens_per_batch
-    for epoch in range(math.ceil(settings.epochs)):
-        groups = deal_groups(questions, size, tokens, seed * 100_003 + epoch)
-        dealt = deal_steps(groups, settings.questions_per_step)
-        share = min(1.0, settings.epochs - epoch)
-        steps += dealt[: math.ceil(share * len(dealt))]
+    passes = 0
+    for number, phase in enumerate(settings.phases or (Phase(),), 1):
+        own = [q for q in questions if not phase.hardness or hardness.get(q.id) in phase.hardness]
+        if questions and not own:
+            raise RecipeError(
+                f"train.phases: expected {' or '.join(phase.hardness)} questions for phase {number}, found none."
+            )
+        begin = len(steps)
+        epochs = settings.epochs if phase.epochs is None else phase.epochs
+        for epoch in range(math.ceil(epochs)):
+            dealt = deal_steps(deal_groups(own, size, tokens, seed * 100_003 + passes), settings.questions_per_step)
+            passes += 1
+            share = min(1.0, epochs - epoch)
+            steps += dealt[: math.ceil(share * len(dealt))]
+        phases.append((len(steps) - begin, phase.learning_rate or settings.learning_rate))
     held_out = deal_groups(validation, size, tokens, seed) if validation else []
-    digest = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), seed]).encode())
+    given = settings.model_dump(mode="json", exclude={"interpolation"})  # matters after the last step only
+    digest = hashlib.sha256(json.dumps([given, seed]).encode())
     for group in [group for step in steps for group in step] + held_out:
         digest.update(repr([(question.prefix, question.branch) for question in group]).encode())
-    return Plan(tuple(map(tuple, steps)), tuple(held_out), digest.hexdigest()[:16])
+    return Plan(tuple(map(tuple, steps)), tuple(held_out), digest.hexdigest()[:16], tuple(phases))
 
 
 def train(
@@ -84,40 +126,47 @@ def train(
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda _: None,
     start: Path | None = None,
+    after_phase: Callable[[int, Any], None] = lambda *_: None,
+    ranks: Ranks = _ALONE,
 ) -> TrainResult:
-    """Return the model with its LoRA matrices trained over all steps of the plan.
+    """Return the model trained over all steps of the plan, as `settings.kind` has it.
 
-    They begin as those of `start`, a GGUF adapter, where one is given. Continues from the newest checkpoint in
-    `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step. The result is the same, bit for bit on the CPU,
-    however often the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise
+    Training goes on from `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 the weights
+    end so far between their beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest
+    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step; `after_phase` gets the number of
+    each phase but the last, and the model as it then is. With several `ranks`, each takes its share of every step, and
+    the first one writes. The result is the same, bit for bit on the CPU, however often
+    the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise
     `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has
     other matrices than the settings ask for.
     """
     keep_freed_memory()
     use_shared_prefix_attention(model)
-    found = read_matrices(model, start) if start else None
-    wrapped = add_lora(model, settings.rank, settings.alpha, settings.targets, seed, settings.layers)
-    if found:
-        start_from(wrapped, *found)
-    run = _Run(wrapped, plan, settings, folder, say)
+    wrapped = make_trainable(model, settings, seed, start)
+    run = _Run(wrapped, plan, settings, folder, say, ranks)
     run.restore()
+    ranks.wait()  # nobody reads a checkpoint that another one has just written
     total = plan.questions
     with Stopper() as stopper:
         if run.step == 0 and plan.validation:
             run.validate()
         while run.step < len(plan.steps):
-            metrics = run.take_step()
+            metrics = run.take_step(lambda: stopper.asked is not None)
             if progress:
                 progress(run.questions, total, f"loss {metrics['loss']:.3f}")
             last = run.step == len(plan.steps)
             due = settings.validate_every and run.step % settings.validate_every == 0
-            if plan.validation and (last or due):
+            if plan.validation and due and not last:
                 run.validate()
-            if last or stopper.asked or run.step % settings.checkpoint_every == 0:
+            phase = 0 if last else plan.phases_done(run.step)
+            if phase and ranks.leads:
+                after_phase(phase, wrapped)
+            if last or phase or run.stopping or run.step % settings.checkpoint_every == 0:
                 run.save()
-            if stopper.asked and not last:
+            if run.stopping and not last:
                 say(f"Stopped after step {run.step} of {len(plan.steps)}; the checkpoint is written.")
                 stopper.leave()
+    run.finish()
     losses = [line["loss"] for line in run.lines if "loss" in line]
     held_out = [line["validation_loss"] for line in run.lines if "validation_loss" in line]
     return TrainResult(wrapped, run.step, run.questions, run.seconds, losses, held_out)
@@ -139,14 +188,24 @@ class _Run:
     """The state of a training run between steps."""
 
     def __init__(
-        self, model: Any, plan: Plan, settings: TrainSettings, folder: Path, say: Callable[[str], None]
+        self,
+        model: Any,
+        plan: Plan,
+        settings: TrainSettings,
+        folder: Path,
+        say: Callable[[str], None],
+        ranks: Ranks,
     ) -> None:
         self.model, self.plan, self.settings, self.folder, self.say = model, plan, settings, folder, say
+        self.ranks = ranks
+        self.stopping = False
         self.weights = trainable(model)
         self.device = next(iter(self.weights.values())).device
         self.optimizer = torch.optim.AdamW(
             list(self.weights.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
+        kept = self.weights if settings.interpolation < 1 else {}
+        self.beginning = {name: weight.detach().clone() for name, weight in kept.items()}
         self.step = self.questions = 0
         self.seconds = 0.0
         self.lines: list[dict[str, Any]] = []
@@ -161,18 +220,26 @@ class _Run:
                     weight.copy_(state.weights[name])
             self.optimizer.load_state_dict(state.optimizer)
             self.step, self.questions, self.seconds = state.step, state.questions, state.seconds
-            self.lines = [line for line in _read_lines(path) if line["step"] <= state.step]
+            # The validation at the end comes anew, as what it measures is made after the last checkpoint.
+            end = len(self.plan.steps)
+            lines = [line for line in _read_lines(path) if line["step"] <= state.step]
+            self.lines = [line for line in lines if "loss" in line or line["step"] < end]
             self.say(f"Continuing training after step {self.step} of {len(self.plan.steps)}.")
-        path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
+        if self.ranks.leads:
+            path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
 
-    def take_step(self) -> dict[str, Any]:
-        """Train on the next step's questions and return its metrics (also appended to the file)."""
+    def take_step(self, asked: Callable[[], bool]) -> dict[str, Any]:
+        """Train on the next step's questions and return its metrics (also appended to the file).
+
+        `asked` says whether this rank was asked to stop; all of them stop behind the step if any was.
+        """
         started = time.perf_counter()
         rate = self._rate()
-        packs: list[Pack] = deal_packs(self.plan.steps[self.step], self.settings.tokens_per_batch)
-        targets = sum(len(batch.labels) for batch in packs)
-        tokens = sum(batch.input_ids.shape[1] for batch in packs)
-        questions = sum(batch.questions for batch in packs)
+        step = self.plan.steps[self.step]
+        packs: list[Pack] = deal_packs(self.ranks.deal(step), self.settings.tokens_per_batch)
+        targets = sum(question.targets for group in step for question in group)
+        tokens = sum(map(_size, step))
+        questions = sum(map(len, step))
         self.model.train()
         total = 0.0
         for batch in packs:
@@ -180,6 +247,8 @@ class _Run:
             # Normalised over the whole step: the same gradient, however the step is cut into packs.
             (loss / targets).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
+        total, stop = self.ranks.add_up(self.weights.values(), total, float(asked()))
+        self.stopping = stop > 0
         norm = torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.settings.max_gradient_norm)
         if not math.isfinite(total) or not math.isfinite(float(norm)):
             self.optimizer.zero_grad()
@@ -203,14 +272,26 @@ class _Run:
             peak_memory_mb=peak_memory_mb(self.device),
         )
 
+    def finish(self) -> None:
+        """Interpolate between the weights of the beginning and the end, and log the validation loss of the result."""
+        with torch.no_grad():
+            for name, weight in self.beginning.items():
+                self.weights[name].copy_(torch.lerp(weight, self.weights[name], self.settings.interpolation))
+        if self.plan.validation:
+            self.validate()
+
     def validate(self) -> None:
-        """Log the loss on the held-out training databases."""
+        """Log the loss on the held-out training databases; the first rank's work."""
+        if not self.ranks.leads:
+            return
         self.model.eval()
         loss = mean_loss(self.model, self.plan.validation, self.settings.tokens_per_batch)
         self._log(validation_loss=loss)
 
     def save(self) -> None:
-        """Write a checkpoint of the current step."""
+        """Write a checkpoint of the current step; the first rank's work."""
+        if not self.ranks.leads:
+            return
         weights = {name: weight.detach().cpu() for name, weight in self.weights.items()}
         state = checkpoint.Checkpoint(
             self.step, self.plan.name, self.questions, self.seconds, weights, self.optimizer.state_dict()
@@ -218,18 +299,21 @@ class _Run:
         checkpoint.save(self.folder / "checkpoints", state)
 
     def _rate(self) -> float:
-        """Return the learning rate of the next step: linear warm-up, then a cosine down to `final_rate`."""
-        steps = len(self.plan.steps)
+        """Return the learning rate of the next step: in each phase a warm-up, then a cosine down to `final_rate`."""
+        start, end, rate = self.plan.phase_of(self.step)
+        steps, step = end - start, self.step - start
         warm = round(self.settings.warmup * steps)
-        if self.step < warm:
-            return self.settings.learning_rate * (self.step + 1) / (warm + 1)
-        passed = (self.step - warm) / max(1, steps - warm - 1)
+        if step < warm:
+            return rate * (step + 1) / (warm + 1)
+        passed = (step - warm) / max(1, steps - warm - 1)
         low = self.settings.final_rate
-        return self.settings.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, passed))))
+        return rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, passed))))
 
     def _log(self, **values: float) -> dict[str, Any]:
         line = {"step": self.step, "questions": self.questions, "seconds": round(self.seconds, 3), **values}
         self.lines.append(line)
+        if not self.ranks.leads:
+            return line
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         return line

@@ -20,6 +20,7 @@ from sqlwright.runs.folder import hash_path, write_text
 from sqlwright.runs.previews import previews
 from sqlwright.runs.report_page import LossPoint, ReportPage, ScoredQuestion, ScoreSet, render
 from sqlwright.runs.run import Run
+from sqlwright.runs.stages.predict import phase_files
 from sqlwright.runs.stages.prefer import made
 from sqlwright.runs.stages.train import trains
 from sqlwright.sql.features import features
@@ -95,8 +96,9 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
 
 
 def _completion_files(run: Run) -> dict[str, Path]:
-    """Return the completions by label: before, after, best; without training there is no before."""
+    """Return the completions by label: before, after each phase, after, best; without training there is no before."""
     before = {BEFORE: run.folder.baseline} if made(run) and run.recipe.predict.baseline else {}
+    before |= {f"after phase {number}": path for number, path in phase_files(run).items()}
     last = AFTER if made(run) else ADAPTED if run.recipe.model.adapter else UNTRAINED
     settings = run.recipe.predict
     rungs = [f"vote among {settings.samples}"] if settings.samples > 1 else []

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sqlwright.models.adapter import read_adapter
+from sqlwright.models.adapter import Adapter, read_adapter
 from sqlwright.records import Prompt
 from sqlwright.runs.folder import hash_path, hash_values, write_text
 from sqlwright.runs.run import Run
@@ -62,8 +62,9 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     write_text(aside / CHECK, json.dumps({"figures": facts, "of": hash_values(_checked(run), facts)}) + "\n")
     write_text(aside / "README.md", _card(run, facts))
     aside.rename(target)
-    size = (target / "adapter.gguf").stat().st_size
-    run.reporter.say(f"Exported to {target} (adapter.gguf {size / 1e6:.1f} MB).")
+    gguf = read_adapter(target).weights
+    size = gguf.stat().st_size
+    run.reporter.say(f"Exported to {target} ({gguf.name} {size / 1e6:.1f} MB).")
     return facts | {"bytes": size}
 
 
@@ -78,16 +79,21 @@ def _earlier_check(run: Run, path: Path) -> dict[str, Any]:
 
 
 def _check(run: Run, adapter: Path) -> dict[str, Any]:
+    if run.model_path.is_dir():
+        run.reporter.say("No GGUF adapter: the base is a folder of transformers, which llama.cpp doesn't read.")
+        return {"checked": 0}
     chosen = _prompts(run)
     if not chosen:
         return {"checked": 0}
     from sqlwright.export.check import compare_engines
 
+    own = read_adapter(adapter)
+    model, gguf_adapter = own.files(run.model_path)
     agreement = compare_engines(
         chosen,
-        base=run.model_path,
-        adapter=adapter,
-        gguf_adapter=adapter / "adapter.gguf",
+        base=model,
+        adapter=own.folder if gguf_adapter else None,
+        gguf_adapter=gguf_adapter,
         **_settings(run, "check the export"),
     )
     run.reporter.say(
@@ -112,9 +118,10 @@ def _merge(run: Run, folder: Path, *, check: bool) -> dict[str, Any]:
 
     kind = run.recipe.export.merged
     path = folder / f"model-{kind}.gguf"
+    model, gguf_adapter = read_adapter(folder).files(run.model_path)
     size = write_merged(
-        run.model_path,
-        [folder / "adapter.gguf"],
+        model,
+        [gguf_adapter] if gguf_adapter else [],
         path,
         kind,
         lambda done, total: run.reporter.progress("merged tensors", done, total),
@@ -126,8 +133,8 @@ def _merge(run: Run, folder: Path, *, check: bool) -> dict[str, Any]:
         return {"merged": kind}
     agreement = compare_merged(
         chosen,
-        base=run.model_path,
-        adapter=folder / "adapter.gguf",
+        base=model,
+        adapter=gguf_adapter,
         merged=path,
         **_settings(run, "check the merged file"),
     )
@@ -200,18 +207,18 @@ def _card(run: Run, facts: dict[str, Any]) -> str:
     data = ", ".join(recipe.data.train)
     return f"""---
 base_model: {adapter.base}
-library_name: peft
-tags: [text-to-sql, lora, sqlwright]
+library_name: {"peft" if _by_peft(run) else "gguf"}
+tags: [text-to-sql, {recipe.train.kind}, sqlwright]
 ---
 # {recipe.name}
 
-A LoRA adapter (rank {recipe.train.rank}, alpha {recipe.train.alpha:g}) for {adapter.base}, fine-tuned with SQLWright.
+{_what(run)} {adapter.base}, fine-tuned with SQLWright.
 
-- Base: {adapter.base}, SHA-256 `{adapter.base_hash}`. The adapter fits no other file.
+- Base: {adapter.base}, SHA-256 `{adapter.base_hash}`.{"" if adapter.whole else " The adapter fits no other file."}
 - Data: {data}; the licence of the data applies to the adapter.
 - Prompt style: `{adapter.style}`, {adapter.sample_values} sample values per text column, {adapter.few_shot} solved
   questions and up to {adapter.matched_values} matched values per question (`prompt.json`).
-- Files: `adapter.gguf` for llama.cpp, `adapter_model.safetensors` and `adapter_config.json` for PEFT.
+- Files: {_files(run, adapter)}.
 - Check: {facts.get("agree", 0)} of {facts.get("checked", 0)} greedy answers agree between llama.cpp and torch.
 {_preference_line(run)}{_merged_line(facts)}
 
@@ -233,6 +240,32 @@ def _preference_line(run: Run) -> str:
         return ""
     method = {"rejection": "rejection sampling", "dpo": "DPO", "grpo": "GRPO"}[run.recipe.prefer.method]
     return f"- Then {method} on {found['answers']:,} of its own answers, {found['right']:.0%} of them right.\n"
+
+
+def _by_peft(run: Run) -> bool:
+    return (run.folder.adapter / "adapter_config.json").is_file()
+
+
+def _what(run: Run) -> str:
+    train = run.recipe.train
+    if train.kind == "full":
+        return "All weights of"
+    if train.kind == "freeze":
+        return f"The last {train.layers} layers of" if train.layers else "All layers of"
+    names = {"rslora": "An rsLoRA adapter", "dora": "A DoRA adapter", "qlora": "A QLoRA adapter"}
+    return f"{names.get(train.kind, 'A LoRA adapter')} (rank {train.rank}, alpha {train.alpha:g}) for"
+
+
+def _files(run: Run, adapter: Adapter) -> str:
+    peft = "`adapter_model.safetensors` and `adapter_config.json` for PEFT"
+    if adapter.weights.suffix != ".gguf":
+        return peft
+    gguf = (
+        f"`{adapter.weights.name}`, a model of its own for llama.cpp"
+        if adapter.whole
+        else "`adapter.gguf` for llama.cpp"
+    )
+    return gguf + (f", {peft}" if _by_peft(run) else "")
 
 
 def _merged_line(facts: dict[str, Any]) -> str:

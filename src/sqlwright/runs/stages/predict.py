@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
+from sqlwright.models.adapter import read_adapter
 from sqlwright.models.engines import PARALLEL, Engine, choose_engine, open_engine
 from sqlwright.prompts import build_prompts
 from sqlwright.records import Completion
 from sqlwright.runs.folder import append_records, hash_path, read_appended, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import made
+from sqlwright.runs.stages.train import trains
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -27,20 +29,40 @@ def inputs(run: Run) -> dict[str, str]:
     return values | run.adapter_inputs | run.database_inputs
 
 
+def inputs_phases(run: Run) -> dict[str, str]:
+    """Return the inputs of the predictions with the adapters after each phase."""
+    return inputs(run) | {f"phase {number}": hash_path(run.folder.phases / str(number)) for number in phase_files(run)}
+
+
 def inputs_after(run: Run) -> dict[str, str]:
     """Return the inputs of the predictions with the adapter."""
     own = made(run)
     return inputs(run) | ({"adapter": hash_path(own)} if own else {})
 
 
-def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
-    """Predict all evaluation questions into the completions file; return counts and speed."""
+def execute(run: Run, going_on: bool, *, adapter: bool, phase: int = 0) -> dict[str, Any]:
+    """Predict all evaluation questions into the completions file; return counts and speed.
+
+    `phase` takes the adapter after that phase of a curriculum instead of the last one.
+    """
     target = run.folder.completions if adapter or not made(run) else run.folder.baseline
+    target = phase_files(run)[phase] if phase else target
 
     def greedy(engine: Engine, waves: list[Wave], progress: Callable[[int], None]) -> Iterator[list[Completion]]:
         return predict(engine, waves, run.recipe.predict.max_tokens, progress)
 
-    return decode(run, going_on, target, greedy, adapter=adapter)
+    return decode(run, going_on, target, greedy, adapter=adapter, phase=phase)
+
+
+def phase_files(run: Run) -> dict[int, Path]:
+    """Return the completions of the adapter after each phase of a curriculum but the last one, by its number."""
+    phases = len(run.recipe.train.phases) if trains(run) else 0
+    return {number: run.folder.path / f"completions.phase-{number}.jsonl" for number in range(1, phases)}
+
+
+def execute_phases(run: Run, going_on: bool) -> dict[str, Any]:
+    """Predict all evaluation questions with the adapter after each phase but the last; return counts and speed."""
+    return {f"phase {number}": execute(run, going_on, adapter=True, phase=number) for number in phase_files(run)}
 
 
 def decode(
@@ -51,6 +73,7 @@ def decode(
     *,
     adapter: bool = True,
     samples: int = 1,
+    phase: int = 0,
 ) -> dict[str, Any]:
     """Write what `answer` gives for each wave of evaluation questions to `target`; return counts and speed.
 
@@ -58,7 +81,8 @@ def decode(
     answers are decoded to each question. Without `adapter`, the model is the one that training started from.
     """
     own = made(run) if adapter else None
-    gguf = own / "adapter.gguf" if own else run.adapter.gguf if run.adapter else None
+    own = run.folder.phases / str(phase) if phase else own
+    found = read_adapter(own) if own else run.adapter
     questions = run.questions("evaluate")
     if not questions:
         target.write_text("", encoding="utf-8")
@@ -67,8 +91,7 @@ def decode(
     kind = choose_engine(recipe.predict.engine, run.model_path)
     with open_engine(
         kind,
-        run.model_path,
-        gguf,
+        *(found.files(run.model_path) if found else (run.model_path, None)),
         context=recipe.prompt.max_schema_tokens + run.format.own_tokens + recipe.predict.max_tokens,
         parallel=max(samples, _parallel(run, kind)),
         device=recipe.model.device,
@@ -84,7 +107,8 @@ def decode(
         waves = prompt_waves(prompts, parallel) if kind == "torch" else [[group] for group in groups]
         waiting = _waiting(target, waves, going_on, run)
         already = len(questions) - sum(len(group) for wave in waiting for group in wave)
-        label = "predict" + (f" ({samples} answers)" if samples > 1 else "" if own else " (before training)")
+        which = f" (phase {phase})" if phase else "" if own else " (before training)"
+        label = "predict" + (f" ({samples} answers)" if samples > 1 else which)
 
         def progress(done: int) -> None:
             run.reporter.progress(label, already + done, len(questions))

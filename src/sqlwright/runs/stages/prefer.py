@@ -16,6 +16,7 @@ from sqlwright.databases import Executor, Limits
 from sqlwright.decoding import prompt_groups, prompt_waves
 from sqlwright.decoding.ranker import write_ranker
 from sqlwright.errors import DataError, RecipeError
+from sqlwright.models.adapter import LORA
 from sqlwright.models.engines import PARALLEL, choose_engine, open_engine
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import build_prompts
@@ -93,6 +94,10 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         return {}
     if method == "dpo" and not run.recipe.prefer.beta:
         raise RecipeError("prefer.beta: expected a number above 0 for dpo, found 0: nothing would be learned.")
+    kind = run.recipe.train.kind
+    if kind not in ("lora", "qlora", "rslora") or run.model_path.is_dir():
+        found = "a folder of transformers" if run.model_path.is_dir() else f'train.kind = "{kind}"'
+        raise RecipeError(f"prefer.method: expected LoRA matrices on a GGUF base to learn on, found {found}.")
     settings = run.recipe.evaluate
     chosen = [one for one in run.questions("train") if one.database and one.golds]
     questions = draw_questions(chosen, run.recipe.prefer.questions, run.recipe.seed)
@@ -134,8 +139,8 @@ def _engine(run: Run) -> tuple[str, int]:
 def _start(run: Run) -> Path | None:
     """Return the GGUF file of the adapter that answers and learns on, None where that is the base alone."""
     if trains(run):
-        return run.folder.adapter / "adapter.gguf"
-    return run.adapter.gguf if run.adapter else None
+        return run.folder.adapter / LORA
+    return run.adapter.weights if run.adapter else None
 
 
 def _prompts(run: Run, questions: Sequence[Question], count_tokens: Any, *, learned: bool = False) -> list[Prompt]:
@@ -191,7 +196,7 @@ def _rejection(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[A
     if not more:
         run.reporter.say("No right answer is written otherwise than its gold: only golds are learned.")
     recipe = run.recipe
-    own = {"epochs": recipe.prefer.epochs, "learning_rate": recipe.prefer.learning_rate}
+    own = {"epochs": recipe.prefer.epochs, "learning_rate": recipe.prefer.learning_rate, "phases": ()}
     settings = recipe.train.model_copy(update=own)
     model, tokenizer = _opened(run)
     prompts = _prompts(run, [*questions, *more], lambda text: len(token_ids(tokenizer, text)), learned=True)
@@ -246,7 +251,9 @@ def _grpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, d
     model, tokenizer = _opened(run)
     encoded = _encoded(run, questions, tokenizer)
     prompts = {one.id: one for one in _prompts(run, questions, lambda text: len(token_ids(tokenizer, text)))}
-    plan = make_plan(encoded, [], recipe.train.model_copy(update={"epochs": settings.epochs}), recipe.seed)
+    plan = make_plan(
+        encoded, [], recipe.train.model_copy(update={"epochs": settings.epochs, "phases": ()}), recipe.seed
+    )
     policy = open_policy(model, recipe.train, recipe.seed, _start(run))
     _, parallel = _engine(run)
     engine = TorchEngine.around(policy.get_base_model(), tokenizer, parallel)
@@ -315,7 +322,8 @@ def _opened(run: Run) -> tuple[Any, Any]:
     torch.set_num_threads(choose_threads(settings.threads))
     device = choose_device(settings.device)
     run.reporter.say(f"Reading {run.model_path.name} and its tokenizer to learn on ({run.recipe.prefer.method}).")
-    return load_model(run.model_path, choose_dtype(settings.dtype, device), device), load_tokenizer(run.model_path)
+    model = load_model(run.model_path, choose_dtype(settings.dtype, device), device, settings.rope_theta)
+    return model, load_tokenizer(run.model_path)
 
 
 def _nothing(miner: Miner, what: str) -> DataError:

@@ -18,11 +18,12 @@ from sqlwright.datasets import READERS, Dataset, Dropped, find_root, split_by_da
 from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.datasets.golds import check_golds, with_category, with_hardness
 from sqlwright.datasets.locate import SUFFIXES
+from sqlwright.datasets.mixture import QuestionFile, question_files, read_mixture, weigh
 from sqlwright.datasets.synthesis import synthesise
 from sqlwright.datasets.variants import vary
 from sqlwright.datasets.wikisql import companions
-from sqlwright.errors import DatabaseError, DataError
-from sqlwright.recipe import VALIDATION, DataSettings
+from sqlwright.errors import DatabaseError, DataError, RecipeError
+from sqlwright.recipe import VALIDATION
 from sqlwright.records import Question, stable_id, write_records
 from sqlwright.runs.cleaning import check_parts
 from sqlwright.runs.folder import hash_path, hash_values, write_text
@@ -35,16 +36,18 @@ HASHED_BYTES = 1 << 30
 def inputs(run: Run) -> dict[str, str]:
     """Return the data settings, the seed, and the contents of question files and databases."""
     data = run.recipe.data
-    files = [run.resolve(text) for text in (*data.train, *asked_files(data))]
+    learned, asked = train_files(run), evaluation_files(run)
+    files = [file.path for file in (*learned, *asked)]
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: expected a question file (data.train, data.evaluate), found no such file.")
     if not data.train and not data.evaluate:
         raise DataError(f"{run.recipe_path}: expected question files in data.train or data.evaluate, found none.")
-    values = {f"data.{key}": json.dumps(value) for key, value in data.model_dump(mode="json").items()}
+    settings = data.model_dump(mode="json")
+    # A run that was made before there were weights stays up to date while there are none.
+    values = {f"data.{key}": json.dumps(value) for key, value in settings.items() if value or key != "weights"}
     values["seed"] = str(run.recipe.seed)
-    if data.format == "wikisql":
-        files += [beside for file in files for beside in companions(file)]
+    files += [beside for file in (*learned, *asked) if file.format == "wikisql" for beside in companions(file.path)]
     values["question files"] = hash_values([hash_path(file) for file in files])
     values["databases"] = _hash_databases(_roots(run))
     return values
@@ -57,8 +60,8 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         DataError: a part without usable questions, or a leak between the parts that the recipe doesn't accept.
     """
     data, folder = run.recipe.data, run.folder
-    train = _read(run, "train", data.train)
-    evaluate = _read(run, "evaluate", asked_files(data))
+    train, weights = _read(run, "train", train_files(run))
+    evaluate, _ = _read(run, "evaluate", evaluation_files(run))
     databases = train.databases | evaluate.databases
     learned, held_out, asked = divide(run, train.questions, evaluate.questions)
     overlap = sorted(({q.database for q in learned} & {q.database for q in asked}) - {""})
@@ -70,8 +73,10 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     dropped = _write_dropped(run, [*train.dropped, *evaluate.dropped])
     own = [] if data.evaluate == VALIDATION else held_out
     cleaned = check_parts(run, [*learned, *own], asked, databases)
-    named, given = {q.database for q in learned} - {""}, len(learned)
-    learned = [*learned, *_make_pairs(run, sorted(named), databases)]
+    named = {q.database for q in learned} - {""}
+    learned = weigh(learned, weights, run.recipe.seed)
+    pairs = _make_pairs(run, sorted(named), databases)
+    learned = [*learned, *pairs]
     learned, made = _vary(run, learned, databases)
     databases |= made
     for part, questions in (("train", learned), ("validation", held_out), ("evaluate", asked)):
@@ -87,7 +92,7 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         "evaluate": len(asked),
         "train databases": len(named),
         "evaluate databases": len({q.database for q in asked} - {""}),
-        "made pairs": len(learned) - given,
+        "made pairs": len(pairs),
         "variants": len(made),
         "dropped": dropped,
         **cleaned,
@@ -96,9 +101,22 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
     }
 
 
-def asked_files(data: DataSettings) -> tuple[str, ...]:
+def train_files(run: Run) -> list[QuestionFile]:
+    """Return the question files to learn from; raise `RecipeError` where there are other weights than files."""
+    data = run.recipe.data
+    if data.weights and len(data.weights) != len(data.train):
+        raise RecipeError(
+            f"data.weights: expected one for each of the {len(data.train)} files of data.train, found "
+            f"{len(data.weights)}."
+        )
+    return question_files(data.train, data.format, list(READERS), run.resolve, data.weights)
+
+
+def evaluation_files(run: Run) -> list[QuestionFile]:
     """Return the evaluation part's own question files: none where it is the held-out training databases."""
-    return () if data.evaluate == VALIDATION else data.evaluate
+    data = run.recipe.data
+    names = () if data.evaluate == VALIDATION else data.evaluate
+    return question_files(names, data.format, list(READERS), run.resolve, ())
 
 
 def divide(
@@ -174,12 +192,11 @@ def outputs(run: Run) -> list[Path]:
     return [*(run.part(part) for part in ("train", "validation", "evaluate")), run.folder.path / "databases.json"]
 
 
-def _read(run: Run, part: str, names: Sequence[str]) -> Dataset:
-    """Return the questions of one part whose golds run, with hardness and category."""
-    if not names:
-        return Dataset((), {}, (), None)
-    reader = READERS[run.recipe.data.format]
-    dataset = reader([run.resolve(name) for name in names], run.resolve(run.recipe.data.databases))
+def _read(run: Run, part: str, files: Sequence[QuestionFile]) -> tuple[Dataset, dict[str, float]]:
+    """Return the questions of one part whose golds run, with hardness and category; and weights other than 1 by id."""
+    if not files:
+        return Dataset((), {}, (), None), {}
+    dataset, weights = read_mixture(files, READERS, run.resolve(run.recipe.data.databases))
     settings = run.recipe.evaluate
     with Executor(settings.workers, Limits(seconds=settings.seconds)) as executor:
         dataset = check_golds(
@@ -191,8 +208,9 @@ def _read(run: Run, part: str, names: Sequence[str]) -> Dataset:
     run.reporter.say(f"{part}: {dataset.summary()}")
     if not dataset.questions:
         first = f" The first was left out: {dataset.dropped[0].reason}." if dataset.dropped else ""
-        raise DataError(f"{', '.join(names)}: expected questions for data.{part}, found none that can be used.{first}")
-    return dataset
+        names = ", ".join(str(file.path) for file in files)
+        raise DataError(f"{names}: expected questions for data.{part}, found none that can be used.{first}")
+    return dataset, weights
 
 
 def draw_questions(questions: Sequence[Question], most: int, seed: int) -> Sequence[Question]:
@@ -223,7 +241,7 @@ def _roots(run: Run) -> list[Path]:
     """Return the folders of databases of both parts, as the readers find them."""
     data = run.recipe.data
     root = run.resolve(data.databases)
-    parts = ([run.resolve(name) for name in names] for names in (data.train, asked_files(data)))
+    parts = ([file.path for file in files] for files in (train_files(run), evaluation_files(run)))
     return list(dict.fromkeys(find_root(files, root) or root for files in parts if files))
 
 

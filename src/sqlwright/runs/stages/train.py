@@ -5,25 +5,39 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlwright.errors import DataError
+from sqlwright.errors import DataError, RecipeError
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import PromptFormat, build_prompts, cut_notes
+from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt
 from sqlwright.runs.adapter_folder import write_adapter
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
+from sqlwright.training.estimate import Sizes, available_memory, require_room
+from sqlwright.training.ranks import Ranks, join
+
+if TYPE_CHECKING:
+    from sqlwright.training.trainer import Plan, TrainResult
+
+TRAIN = "train"
+"""What rank 0 tells the others when there is something to train."""
+_NEWER = ("interpolation", "kind", "phases")
 
 
 def inputs(run: Run) -> dict[str, str]:
     """Return what the adapter depends on: model, prompts, training settings, questions, seed."""
     recipe = run.recipe
-    values = {f"train.{key}": json.dumps(value) for key, value in recipe.train.model_dump(mode="json").items()}
-    # How often progress is saved or measured does not change the result.
-    del values["train.checkpoint_every"], values["train.validate_every"]
+    settings = recipe.train.model_dump(mode="json")
+    # How often progress is saved or measured does not change the result; a run that was made before the newer settings
+    # existed stays up to date while they are off.
+    defaults = TrainSettings().model_dump(mode="json")
+    without = {"checkpoint_every", "validate_every"} | {key for key in _NEWER if settings[key] == defaults[key]}
+    values = {f"train.{key}": json.dumps(value) for key, value in settings.items() if key not in without}
     values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
+    values |= {"model.rope_theta": str(recipe.model.rope_theta)} if recipe.model.rope_theta else {}
     values["seed"] = str(recipe.seed)
     for part in ("train", "validation"):
         values[f"{part} questions"] = hash_path(run.part(part))
@@ -44,28 +58,57 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     """Train, and write `adapter/`; return steps, losses, speed and memory."""
     folder = run.folder
     if not going_on:
-        for stale in (folder.path / "checkpoints", folder.adapter):
+        for stale in (folder.path / "checkpoints", folder.phases, folder.adapter):
             shutil.rmtree(stale, ignore_errors=True)
         (folder.path / "metrics.jsonl").unlink(missing_ok=True)
     if not trains(run):
         _ = run.adapter  # said now if it is missing
         return {"steps": 0, "questions": 0}
+    ranks = join()
+    ranks.tell(TRAIN)
+    result, plan, dtype, device = learn(run, ranks)
+    write_adapter(run, result.model, folder.adapter)
+    from sqlwright.models.device import peak_memory_mb
+
+    return {
+        "steps": result.steps,
+        "questions": result.questions,
+        "tokens": plan.tokens,
+        "seconds": round(result.seconds, 1),
+        "questions per second": round(result.questions / max(result.seconds, 1e-9), 3),
+        "loss": [round(loss, 4) for loss in (result.losses[0], result.losses[-1])],
+        "validation loss": [round(loss, 4) for loss in result.validation_losses],
+        "peak memory MB": round(peak_memory_mb(device)),
+        "dtype": dtype,
+        "device": device,
+        **({"processes": ranks.world} if ranks.world > 1 else {}),
+    }
+
+
+def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
+    """Return the trained model, the plan, the number format and the device; called by all ranks of a run alike."""
     import warnings
 
     import torch
 
-    from sqlwright.models.device import choose_device, choose_dtype, choose_threads, peak_memory_mb
+    from sqlwright.models.device import choose_device, choose_dtype, choose_threads
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.models.weights import load_model
+    from sqlwright.training.kinds import PLAIN
     from sqlwright.training.packing import encode
     from sqlwright.training.trainer import make_plan, train
 
     # transformers and PEFT disagree on a name; it is theirs to mend and says nothing to the user.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    recipe = run.recipe
-    torch.set_num_threads(choose_threads(recipe.model.threads))
+    recipe, folder = run.recipe, run.folder
+    _check_kind(run)
+    if choose_device(recipe.model.device) == "cpu":
+        free = shutil.disk_usage(folder.path).free
+        require_room(Sizes.of_model(run.model_path), recipe.train, memory=available_memory(), disk=free)
+    torch.set_num_threads(recipe.model.threads or max(1, choose_threads(0) // ranks.beside))
     device = choose_device(recipe.model.device)
-    dtype = choose_dtype(recipe.model.dtype, device)
+    # Small steps of AdamW are lost in the rounding of bfloat16 weights.
+    dtype = torch.float32 if recipe.train.kind in PLAIN else choose_dtype(recipe.model.dtype, device)
     run.reporter.say(
         f"Reading {run.model_path.name} and its tokenizer ({str(dtype).removeprefix('torch.')}, {device})."
     )
@@ -74,8 +117,14 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     if not learned:
         raise DataError("train: expected training questions, found none left after the validation databases.")
     end = tokenizer.eos_token_id
-    plan = make_plan(encode(learned, tokenizer, end), encode(held_out, tokenizer, end), recipe.train, recipe.seed)
-    model = load_model(run.model_path, dtype, device)
+    plan = make_plan(
+        encode(learned, tokenizer, end),
+        encode(held_out, tokenizer, end),
+        recipe.train,
+        recipe.seed,
+        {question.id: question.hardness for question in run.questions("train")},
+    )
+    model = load_model(run.model_path, dtype, device, recipe.model.rope_theta)
     run.reporter.say(
         f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
         f"{sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g):,} unpacked."
@@ -88,21 +137,40 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         folder=folder.path,
         progress=lambda done, total, note: run.reporter.progress("train", done, total, note),
         say=run.reporter.say,
-        start=run.adapter.gguf if run.adapter else None,
+        start=run.adapter.weights if run.adapter else None,
+        after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
+        ranks=ranks,
     )
-    write_adapter(run, result.model, folder.adapter)
-    return {
-        "steps": result.steps,
-        "questions": result.questions,
-        "tokens": plan.tokens,
-        "seconds": round(result.seconds, 1),
-        "questions per second": round(result.questions / max(result.seconds, 1e-9), 3),
-        "loss": [round(loss, 4) for loss in (result.losses[0], result.losses[-1])],
-        "validation loss": [round(loss, 4) for loss in result.validation_losses],
-        "peak memory MB": round(peak_memory_mb(device)),
-        "dtype": str(dtype).removeprefix("torch."),
-        "device": device,
-    }
+    return result, plan, str(dtype).removeprefix("torch."), device
+
+
+def _check_kind(run: Run) -> None:
+    """Raise `RecipeError` where the kind doesn't fit the base or other settings."""
+    import gguf
+
+    recipe = run.recipe
+    if recipe.train.kind in ("freeze", "full") and recipe.model.dtype == "bfloat16":
+        raise RecipeError(
+            f'train.kind = "{recipe.train.kind}" changes the weights themselves: expected model.dtype = "auto" or '
+            '"float32", found "bfloat16".'
+        )
+    if recipe.train.kind == "full" and recipe.train.layers:
+        raise RecipeError('train.kind = "full" trains all layers: leave out train.layers, or take "freeze".')
+    if run.model_path.is_dir():
+        if recipe.train.kind not in ("lora", "rslora"):
+            raise RecipeError(
+                f'train.kind: expected "lora" or "rslora" for a base that is a folder of transformers, found '
+                f'"{recipe.train.kind}". Other kinds need a GGUF file.'
+            )
+        return
+    matrices = [place for place in run.model_header.tensors.values() if len(place.shape) > 1]
+    sizes = {gguf.GGMLQuantizationType(place.kind) for place in matrices}
+    bits = max(8 * gguf.GGML_QUANT_SIZES[size][1] / gguf.GGML_QUANT_SIZES[size][0] for size in sizes)
+    if recipe.train.kind == "qlora" and bits > 9:  # Q8_0 takes 8.5 with its scales
+        raise RecipeError(
+            f'train.kind = "qlora": expected a base of 8 bits or fewer a weight, found {bits:g} in '
+            f'{run.model_path.name}. Take a quantised file, or "lora".'
+        )
 
 
 def prompts_of(run: Run, part: str, tokenizer: Any, fmt: PromptFormat | None = None) -> list[Prompt]:

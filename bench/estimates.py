@@ -1,0 +1,95 @@
+"""What `--plan` says a training run takes, beside what it then takes: minutes and memory, for LoRA and full training.
+
+    python bench/estimates.py [--model NAME_OR_GGUF] [--kinds lora full] [--questions 48] [--set KEY=VALUE ...]
+
+Each kind trains on packaged questions in a process of its own, as `sqlwright train` does, after the plan was made in
+another. Exits with 1 if an estimate is off by more than a quarter of what was measured. Loading counts in both.
+
+Not covered: GPUs; other load on the machine, which the plan can't know.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from setting import die_with_children, facts_line, in_own_process, machine, peak_memory_mb, require_model
+from sqlwright import pipeline
+from sqlwright.recipe import read_recipe
+
+GOAL = 0.25
+KINDS = ("lora", "rslora", "dora", "qlora", "freeze", "full")
+_RECIPE = """
+name = "{kind}"
+[model]
+base = "{model}"
+dtype = "float32"
+[data]
+train = ["package:quickstart/train.json"]
+databases = "package:quickstart/database"
+tables = "package:quickstart/tables.json"
+max_train = {questions}
+max_validation = 4
+[train]
+kind = "{kind}"
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="qwen2.5-coder-0.5b-instruct", help="catalogue name or GGUF file")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["lora", "full"])
+    parser.add_argument("--questions", type=int, default=48)
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--recipe", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        options.json.write_text(json.dumps(measured(options.measure, options.recipe)), encoding="utf-8")
+        return 0
+    die_with_children()
+    require_model(options.model)
+    print(facts_line(machine(("torch", "peft", "sqlwright"))))
+    print(f"\n{options.model}, {options.questions} questions\n")
+    print(
+        "| kind | minutes, planned | taken | ratio | GB, planned | taken | ratio |\n|---|---:|---:|---:|---:|---:|---:|"
+    )
+    missed = False
+    for kind in options.kinds:
+        with tempfile.TemporaryDirectory() as folder:
+            recipe = Path(folder) / "recipe.toml"
+            text = _RECIPE.format(kind=kind, model=options.model, questions=options.questions)
+            recipe.write_text(text, encoding="utf-8")
+            (Path(folder) / "overrides.json").write_text(json.dumps(options.overrides), encoding="utf-8")
+            found = [in_own_process(__file__, what, {"recipe": recipe}) for what in ("plan", "run")]
+        ratios = [found[0][key] / found[1][key] for key in ("minutes", "gigabytes")]
+        cells = [(f"{p[key]:.2f}", f"{t[key]:.2f}") for p, t in [found] for key in ("minutes", "gigabytes")]
+        lines = [f"{planned} | {taken} | {ratio:.2f}" for (planned, taken), ratio in zip(cells, ratios, strict=True)]
+        print(f"| {kind} | " + " | ".join(lines) + " |", flush=True)
+        missed = missed or any(abs(ratio - 1) > GOAL for ratio in ratios)
+    print(f"\n{'MISSED' if missed else 'met'}: within a quarter")
+    return 1 if missed else 0
+
+
+def measured(what: str, recipe_path: Path) -> dict[str, Any]:
+    """Return minutes and gigabytes: as the plan has them, or as a run of the stage `train` took them."""
+    overrides = json.loads((recipe_path.parent / "overrides.json").read_text(encoding="utf-8"))
+    recipe = read_recipe(recipe_path, overrides)
+    runs = recipe_path.parent / "runs"
+    if what == "plan":
+        plan = pipeline.plan(recipe, recipe_path, runs)
+        return {"minutes": plan.minutes["train"], "gigabytes": plan.memory_mb / 1e3}
+    pipeline.run(recipe, recipe_path, runs, only="prepare")
+    started = time.perf_counter()
+    pipeline.run(recipe, recipe_path, runs, only="train")
+    return {"minutes": (time.perf_counter() - started) / 60, "gigabytes": peak_memory_mb() / 1e3}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

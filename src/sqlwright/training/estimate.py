@@ -1,0 +1,162 @@
+"""What training costs before it runs: operations, memory and disk, from the header of the base model and the settings.
+
+`bench/estimates.py` holds it against what runs then use. Not covered: GPUs have other overheads; several devices.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlwright.errors import ModelError
+from sqlwright.models.folder import tensor_shapes
+from sqlwright.models.gguf_file import GgufHeader, read_header
+from sqlwright.recipe import TrainSettings
+
+# torch, transformers and what they load, the vocabulary, and what the allocator keeps.
+_PROCESS = 6e8
+# Rows of logits at once, and how many matrices of that size exist (see `loss.HeadLoss`).
+_HEAD_ROWS, _HEAD_COPIES = 256, 3
+# AdamW: a gradient and two moments beside each weight that learns.
+_STATE = 12
+# An estimate may be off by this share: only what surely doesn't fit is refused.
+_DOUBT = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes of a Llama-like model that decide cost: parameters of the layers and of the head, and widths."""
+
+    layer_parameters: int
+    head_parameters: int
+    embedding_parameters: int
+    layers: int
+    hidden: int
+    inner: int
+    keys: int
+
+    @classmethod
+    def of(cls, header: GgufHeader) -> Sizes:
+        """Return the sizes that the header of a model file gives."""
+        counts = {name: math.prod(place.shape) for name, place in header.tensors.items()}
+        embedding = counts.get("token_embd.weight", 0)
+        hidden = int(header.setting("embedding_length"))
+        heads = int(header.setting("attention.head_count", 1))
+        return cls(
+            layer_parameters=sum(count for name, count in counts.items() if name.startswith("blk.")),
+            head_parameters=counts.get("output.weight", embedding),
+            embedding_parameters=embedding + counts.get("output.weight", 0),
+            layers=int(header.setting("block_count")),
+            hidden=hidden,
+            inner=int(header.setting("feed_forward_length")),
+            keys=hidden // heads * int(header.setting("attention.head_count_kv", heads)),
+        )
+
+    @classmethod
+    def of_model(cls, path: Path) -> Sizes:
+        """Return the sizes of a GGUF file or of a folder of transformers, from headers alone."""
+        return cls.of_folder(path) if path.is_dir() else cls.of(read_header(path))
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Sizes:
+        """Return the sizes that the weights of a folder of transformers have; keys as wide as states."""
+        shapes = tensor_shapes(folder)
+        inside = {name: match[1] for name in shapes if (match := re.search(r"\.(\d+)\.", name))}
+        embedding = max((shape for name, shape in shapes.items() if name not in inside), key=math.prod)
+        head = shapes.get("lm_head.weight")
+        return cls(
+            layer_parameters=sum(math.prod(shapes[name]) for name in inside),
+            head_parameters=math.prod(head or embedding),
+            embedding_parameters=math.prod(embedding) + (math.prod(head) if head else 0),
+            layers=len(set(inside.values())),
+            hidden=embedding[-1],
+            inner=max(max(shapes[name]) for name in inside),
+            keys=embedding[-1],
+        )
+
+    @property
+    def parameters(self) -> int:
+        """All weights."""
+        return self.layer_parameters + self.embedding_parameters
+
+    def forward_flops(self, tokens: float) -> float:
+        """Return the operations of reading `tokens` tokens, without the head."""
+        return 2.0 * self.layer_parameters * tokens
+
+    def training_flops(self, tokens: int, learned: int, settings: TrainSettings) -> float:
+        """Return the operations of training on `tokens` tokens, of which `learned` have a loss.
+
+        Forward, gradients of activations from the first layer that learns, gradients of the weights that learn; the
+        head for learned tokens only.
+        """
+        own = settings.kind in ("freeze", "full")
+        share = self._share(settings)
+        layers = 2.0 * (1 + share * (2 if own else 1)) * self.layer_parameters * tokens
+        return layers + (6.0 if settings.kind == "full" else 4.0) * self.head_parameters * learned
+
+    def learning(self, settings: TrainSettings) -> float:
+        """Return how many weights learn."""
+        if settings.kind == "full":
+            return self.parameters
+        if settings.kind == "freeze":
+            return self._share(settings) * self.layer_parameters
+        # q and o are square, k and v lead to fewer outputs, gate, up and down lead to and from the inner width.
+        attention = 2 * 2 * self.hidden + 2 * (self.hidden + self.keys)
+        mlp = 3 * (self.hidden + self.inner)
+        sums = {"attention": attention, "mlp": mlp}.get(settings.targets, attention + mlp)
+        return settings.rank * self._share(settings) * self.layers * sums
+
+    def training_bytes(self, settings: TrainSettings) -> float:
+        """Return the bytes that training takes in float32, the process itself included."""
+        weights = 4.0 * self.parameters
+        # Kept per token and layer that learns: inputs of norms and linear layers, q, k, v, and the inner activations.
+        width = 9 * self.hidden + 4 * self.inner
+        if settings.kind == "dora":  # PEFT's own arithmetic: outputs twice more, and a copy of the weights
+            width += 2 * (3 * self.hidden + 2 * self.keys + 2 * self.inner)
+            weights += 4.0 * self._share(settings) * self.layer_parameters
+        activations = 4.0 * settings.tokens_per_batch * self._share(settings) * self.layers * width
+        own = settings.kind in ("freeze", "full")
+        state = (_STATE if own else _STATE + 4) * self.learning(settings)
+        head = 4.0 * _HEAD_COPIES * _HEAD_ROWS * self.head_parameters / self.hidden
+        head += 4.0 * self.head_parameters if settings.kind == "full" else 0.0
+        return weights + activations + state + head + _PROCESS
+
+    def disk_bytes(self, settings: TrainSettings) -> float:
+        """Return the bytes that checkpoints (two and the one being written) and the result take on disk."""
+        learning = self.learning(settings)
+        whole = settings.kind in ("dora", "freeze", "full")
+        result = 2.0 * self.parameters if whole else 4.0 * learning
+        return 3 * _STATE * learning + 3 * result  # the adapter, its export, and one of them being written
+
+    def _share(self, settings: TrainSettings) -> float:
+        """Return the share of the layers that learn."""
+        return min(settings.layers or self.layers, self.layers) / self.layers
+
+
+def available_memory() -> float:
+    """Return the bytes of memory that processes can still take, infinity where the system doesn't say."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024.0
+    except OSError:
+        pass
+    return math.inf
+
+
+def require_room(sizes: Sizes, settings: TrainSettings, *, memory: float, disk: float) -> None:
+    """Raise `ModelError` unless training fits into so many bytes of memory and disk, the doubt of estimates granted."""
+    wanted = sizes.training_bytes(settings)
+    if wanted * _DOUBT > memory:
+        raise ModelError(
+            f"train: expected about {wanted / 1e9:.1f} GB of memory, found {memory / 1e9:.1f} GB free. Lower "
+            "train.tokens_per_batch or train.layers, take a kind that learns less, or end other programs."
+        )
+    files = sizes.disk_bytes(settings)
+    if files * _DOUBT > disk:
+        raise ModelError(
+            f"train: expected about {files / 1e9:.1f} GB of disk for checkpoints and the result, found "
+            f"{disk / 1e9:.1f} GB free. Make room, or put the runs elsewhere with --runs."
+        )

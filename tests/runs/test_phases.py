@@ -1,0 +1,104 @@
+"""A curriculum through all stages: adapters after each phase, their scores side by side, kill -9 between phases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from needs import needs
+
+pytest.importorskip("torch")
+pytest.importorskip("xllamacpp")
+
+from sqlwright import pipeline
+from sqlwright.errors import RecipeError
+from sqlwright.models.adapter import read_adapter
+from sqlwright.recipe import Phase, read_recipe
+
+needs("peft")
+
+RECIPE = """
+name = "curriculum"
+[model]
+base = "{base}"
+[data]
+train = ["package:quickstart/train.json"]
+evaluate = ["package:quickstart/evaluate.json"]
+databases = "package:quickstart/database"
+max_train = 24
+max_evaluate = 3
+[prompt]
+sample_values = 0
+max_schema_tokens = 64
+[train]
+learning_rate = 1e-3
+rank = 2
+questions_per_step = 3
+questions_per_sequence = 3
+tokens_per_batch = 512
+phases = [{hardness = ["easy", "medium"], epochs = 0.5}, {hardness = ["hard", "extra"], learning_rate = 2e-3}]
+[predict]
+baseline = false
+max_tokens = 6
+[evaluate]
+metrics = ["robust"]
+[export]
+check_prompts = 0
+"""
+
+
+@pytest.fixture
+def recipe(short_model: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "curriculum.toml"
+    path.write_text(RECIPE.replace("{base}", str(short_model)), encoding="utf-8")
+    return path
+
+
+def test_each_phase_has_its_adapter_and_its_scores(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.run(read_recipe(recipe), recipe, tmp_path)
+    folder = tmp_path / "curriculum"
+    assert [path.name for path in (folder / "phases").iterdir()] == ["1"]
+    first, last = (read_adapter(path).weights.read_bytes() for path in (folder / "phases" / "1", folder))
+    assert first != last
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert list(report["scores"]) == ["after phase 1", "after fine-tuning"]
+    assert all(one["robust"]["overall"]["total"] == 3 for one in report["scores"].values())
+    assert "after phase 1" in (folder / "report.html").read_text(encoding="utf-8")
+    # Killed when the first phase had just ended: the same command comes to the same.
+    from sqlwright.runs.stages import train
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    again = [f"name={name}" for name in ("again",)]
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "write_adapter", stop)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run(read_recipe(recipe, again), recipe, tmp_path, only="train")
+    pipeline.run(read_recipe(recipe, again), recipe, tmp_path, only="train")
+    assert read_adapter(tmp_path / "again").weights.read_bytes() == last
+    assert read_adapter(tmp_path / "again" / "phases" / "1").weights.read_bytes() == first
+
+
+def test_a_recipe_is_written_and_read_with_its_phases(recipe: Path, tmp_path: Path) -> None:
+    found = read_recipe(recipe)
+    assert found.train.phases == (
+        Phase(hardness=("easy", "medium"), epochs=0.5),
+        Phase(hardness=("hard", "extra"), learning_rate=2e-3),
+    )
+    pipeline.run(found, recipe, tmp_path, only="prepare")
+    assert read_recipe(tmp_path / "curriculum" / "recipe.toml") == found
+    with pytest.raises(RecipeError, match=r"unknown setting `train\.phases\.hardnes`"):
+        read_recipe(recipe, ['train.phases=[{hardnes = ["easy"]}]'])
+    with pytest.raises(RecipeError, match=r"`train\.phases\.hardness` = 'eesy'"):
+        read_recipe(recipe, ['train.phases=[{hardness = ["eesy"]}]'])
+
+
+def test_a_plan_counts_the_phases(recipe: Path, tmp_path: Path) -> None:
+    whole = pipeline.plan(read_recipe(recipe, ["train.phases=[]"]), recipe, tmp_path)
+    both = pipeline.plan(read_recipe(recipe), recipe, tmp_path)
+    assert 0 < both.steps < whole.steps
+    assert [name for name, _ in both.stages][2:4] == ["predict.phases", "predict"]

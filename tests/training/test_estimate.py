@@ -1,0 +1,82 @@
+"""Estimates from the header alone: they grow with what learns, and what surely doesn't fit is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gguf")
+
+from sqlwright.errors import ModelError
+from sqlwright.models.gguf_file import read_header
+from sqlwright.recipe import TrainSettings
+from sqlwright.training.estimate import Sizes, available_memory, require_room
+
+
+@pytest.fixture(scope="module")
+def sizes(tiny_model: Path) -> Sizes:
+    return Sizes.of(read_header(tiny_model))
+
+
+def settings(**changes: Any) -> TrainSettings:
+    return TrainSettings(**changes)
+
+
+def test_the_sizes_of_the_tiny_model(sizes: Sizes) -> None:
+    assert (sizes.layers, sizes.hidden, sizes.inner, sizes.keys) == (30, 576, 1536, 192)
+    assert sizes.parameters == pytest.approx(134.5e6, rel=0.01)
+    assert sizes.head_parameters == 49152 * 576
+    assert sizes.forward_flops(10) == 20 * sizes.layer_parameters
+
+
+@pytest.mark.parametrize("targets", ["all-linear", "attention", "mlp"])
+@pytest.mark.parametrize("layers", [0, 3])
+def test_weights_that_learn_are_counted_as_peft_counts_them(
+    targets: str, layers: int, sizes: Sizes, tiny_model: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("peft")
+    from sqlwright.models.weights import load_model
+    from sqlwright.training.kinds import make_trainable
+    from sqlwright.training.lora import trainable
+
+    chosen = settings(rank=4, targets=targets, layers=layers)
+    model = make_trainable(load_model(tiny_model, torch.float32), chosen, 0)
+    assert sizes.learning(chosen) == sum(weight.numel() for weight in trainable(model).values())
+
+
+def test_more_that_learns_costs_more(sizes: Sizes) -> None:
+    ladders = (
+        [settings(layers=4), settings(), settings(kind="full")],
+        [settings(rank=8), settings(rank=16)],
+        [settings(kind="freeze", layers=10), settings(kind="freeze"), settings(kind="full")],
+        [settings(tokens_per_batch=1024), settings(tokens_per_batch=2048)],
+    )
+    for ladder in ladders:
+        bytes_ = [sizes.training_bytes(one) for one in ladder]
+        assert bytes_ == sorted(bytes_) and len(set(bytes_)) == len(ladder)
+    for ladder in ladders[:3]:
+        for cost in (sizes.learning, sizes.disk_bytes):
+            found = [cost(one) for one in ladder]
+            assert found == sorted(found) and len(set(found)) == len(ladder)
+    flops = [sizes.training_flops(1000, 100, one) for one in ladders[0]]
+    assert flops == sorted(flops) and len(set(flops)) == 3
+    assert sizes.training_flops(10, 0, settings()) == 2 * sizes.forward_flops(10)
+    assert sizes.training_flops(10, 0, settings(kind="full")) == 3 * sizes.forward_flops(10)
+
+
+def test_what_surely_does_not_fit_is_refused(sizes: Sizes) -> None:
+    chosen = settings(kind="full")
+    memory, disk = sizes.training_bytes(chosen), sizes.disk_bytes(chosen)
+    require_room(sizes, chosen, memory=0.8 * memory, disk=0.8 * disk)
+    with pytest.raises(ModelError, match=r"expected about [\d.]+ GB of memory, found [\d.]+ GB free. Lower"):
+        require_room(sizes, chosen, memory=0.7 * memory, disk=disk)
+    with pytest.raises(ModelError, match=r"expected about [\d.]+ GB of disk for checkpoints.*--runs"):
+        require_room(sizes, chosen, memory=memory, disk=0.7 * disk)
+
+
+def test_this_machine_says_how_much_is_free() -> None:
+    assert 1e8 < available_memory() <= math.inf
