@@ -107,7 +107,7 @@ def decode(
         waves = prompt_waves(prompts, parallel) if kind == "torch" else [[group] for group in groups]
         waiting = _waiting(target, waves, going_on, run)
         already = len(questions) - sum(len(group) for wave in waiting for group in wave)
-        which = f" (phase {phase})" if phase else "" if own else " (before training)"
+        which = f" (phase {phase})" if phase else "" if adapter or not made(run) else " (before training)"
         label = "predict" + (f" ({samples} answers)" if samples > 1 else which)
 
         def progress(done: int) -> None:
