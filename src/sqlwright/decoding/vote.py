@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.databases import Executor, Outcome
-from sqlwright.decoding.greedy import Wave, completion
+from sqlwright.decoding.greedy import Wave, completion, wave_grammars
 from sqlwright.decoding.repair import Repairer, telling
 from sqlwright.models.engines import Engine
 from sqlwright.models.gguf import Answer
@@ -47,14 +47,17 @@ def predict_voted(
     seed: int = 0,
     repairer: Repairer | None = None,
     questions: Mapping[str, str] | None = None,
+    grammars: Mapping[str, str] | None = None,
 ) -> Iterator[list[Voted]]:
     """Yield the votes on the prompts of each wave; `samples` answers are decoded to each, one of them greedy.
 
-    With a `repairer`, answers that don't run are repaired; `questions` are the texts by the prompts' ids.
+    With a `repairer`, answers that don't run are repaired; `questions` are the texts by the prompts' ids. `grammars`
+    hold what is written, by database.
     """
     for wave in waves:
         asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]
-        answers = engine.sample_wave(asked, max_tokens, samples, temperature, seed)
+        held = wave_grammars(wave, grammars)
+        answers = engine.sample_wave(asked, max_tokens, samples, temperature, seed, grammars=held)
         pairs = [
             (prompt, several)
             for group, own in zip(wave, answers, strict=True)

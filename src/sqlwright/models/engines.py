@@ -45,16 +45,29 @@ class Engine(Protocol):
         ...
 
     def answer_wave(
-        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, *, progress: Callable[[int], None]
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        *,
+        grammars: Sequence[str] = (),
+        progress: Callable[[int], None],
     ) -> list[list[Answer]]:
         """Return the greedy answers to each prefix with each of its suffixes, in order.
 
-        `progress` gets the number of answers that are whole, as they come.
+        `grammars` has one for the answers to each prefix (see `sql.grammar`), an empty text for none. `progress` gets
+        the number of answers that are whole, as they come.
         """
         ...
 
     def sample_wave(
-        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, samples: int, temperature: float, seed: int
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        samples: int,
+        temperature: float,
+        seed: int,
+        *,
+        grammars: Sequence[str] = (),
     ) -> list[list[list[Answer]]]:
         """Return `samples` answers to each suffix of each prefix, the greedy one first; `parallel` in all at most."""
         ...

@@ -69,6 +69,7 @@ def _winners(
         seed=run.recipe.seed,
         repairer=repairer,
         questions=questions,
+        grammars=predict.grammars(run),
     ):
         done += len(wave)
         progress(done)

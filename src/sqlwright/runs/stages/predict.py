@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sqlwright.databases import describe
 from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
 from sqlwright.models.engines import PARALLEL, Engine, choose_engine, open_engine
 from sqlwright.prompts import build_prompts
@@ -14,6 +15,7 @@ from sqlwright.records import Completion
 from sqlwright.runs.folder import append_records, hash_path, read_appended, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.train import trains
+from sqlwright.sql.grammar import sql_grammar
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -23,6 +25,8 @@ def inputs(run: Run) -> dict[str, str]:
     values = run.prompt_inputs
     values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "predict.engine": engine}
     values |= {"predict.parallel": str(_parallel(run, engine))}
+    # A run that was made before this setting existed stays up to date while it is off.
+    values |= {"predict.grammar": "True"} if recipe.predict.grammar else {}
     values |= {"model": run.model_hash, "questions": hash_path(run.folder.questions)}
     return values | run.adapter_inputs | run.database_inputs
 
@@ -36,10 +40,25 @@ def execute(run: Run, going_on: bool, *, adapter: bool) -> dict[str, Any]:
     """Predict all evaluation questions into the completions file; return counts and speed."""
     target = run.folder.completions if adapter or not trains(run) else run.folder.baseline
 
+    held = grammars(run, adapter=adapter)
+
     def greedy(engine: Engine, waves: list[Wave], progress: Callable[[int], None]) -> Iterator[list[Completion]]:
-        return predict(engine, waves, run.recipe.predict.max_tokens, progress)
+        return predict(engine, waves, run.recipe.predict.max_tokens, progress, held)
 
     return decode(run, going_on, target, greedy, adapter=adapter)
+
+
+def grammars(run: Run, *, adapter: bool = True) -> dict[str, str]:
+    """Return what answers are held to, by database; nothing unless the recipe asks for it.
+
+    A model that learned to write FROM first is held to that order.
+    """
+    if not run.recipe.predict.grammar:
+        return {}
+    learned = (adapter and trains(run)) or run.adapter is not None
+    from_first = learned and run.recipe.train.target == "from-first"
+    names = dict.fromkeys(question.database for question in run.questions("evaluate") if question.database)
+    return {name: sql_grammar(describe(run.databases[name], 0), from_first=from_first) for name in names}
 
 
 def decode(
