@@ -65,7 +65,8 @@ _LEXEMES = {
     "ORDER": "_<order>_<by>_",
     "LIMIT": "_<limit>_",
     "OFFSET": "_<offset>_",
-    "SET": "_(<union>|<intersect>|<except>)_",
+    "UNION": "_<union>_",
+    "SET": "_(<intersect>|<except>)_",
     "WITH": "<with>_",
     "RECURSIVE": "<recursive>_",
     "AS": "_<as>_",
@@ -102,8 +103,8 @@ _LEXEMES = {
     "COMMA": "~,~",
     "DOT": r"~\.~",
     "NUMBER": r"[0-9]+(\.[0-9]*)?|\.[0-9]+",
-    "TEXT": "'([^'\\n]|'')*'",
-    "QUOTED": '"([^"\\n]|"")*"',
+    "TEXT": "'([^'\\n\\x00]|'')*'",
+    "QUOTED": '"([^"\\n\\x00]|"")*"',
     "CONSTANT": "<null>|<true>|<false>|<current_date>|<current_time>|<current_timestamp>",
     "SPACE": "_",
     "FENCE": "~```(<sql>(<ite>)?)?~",
@@ -123,7 +124,7 @@ condition@: NOT* (EXISTS OPEN query@ CLOSE | sum@ compared@?)
 compared@: (COMPARED sum@)+ | BETWEEN sum@ AND sum@ | IN OPEN (query@ | expr@ (COMMA expr@)*) CLOSE
     | LIKE sum@ (ESCAPE TEXT)? | IS NOT? sum@
 sum@: SIGN? value@ (OPERATOR value@)* COLLATE?
-value@: NUMBER | TEXT | QUOTED | CONSTANT | column@ | OPEN (query@ | expr@ (COMMA expr@)*) CLOSE | call@
+value@: NUMBER | TEXT | QUOTED | CONSTANT | column@ | OPEN (query@ | expr@) CLOSE | call@
     | CASE (FIRST_WHEN | expr@ WHEN) expr@ THEN expr@ (WHEN expr@ THEN expr@)* (ELSE expr@)? END
     | CAST OPEN expr@ AS type CLOSE
 call@: FUNCTION OPEN (STAR | DISTINCT? expr@ (COMMA expr@)* | distinct@ (COMMA expr@)*)? CLOSE over@?
@@ -147,10 +148,10 @@ order@: ORDER terms@
 _QUERIES = """
 start: (FENCE | SPACE)? query_s THE_END?
 query_s: plain | naming | WITH (cte_s | RECURSIVE cte_c) (COMMA cte_c)* SPACE? query_c
-plain: select_s (SET ALL? select_s)* order_s? limit?
-naming: (select_s SET ALL?)* select_n (SET ALL? (select_s | select_n))* order_o? limit?
-query_o: select_o (SET ALL? select_o)* order_o? limit?
-query_c: select_c (SET ALL? select_c)* order_c? limit?
+plain: select_s (set select_s)* order_s? limit?
+naming: (select_s set)* select_n (set (select_s | select_n))* order_o? limit?
+query_o: select_o (set select_o)* order_o? limit?
+query_c: select_c (set select_c)* order_c? limit?
 query_f: query_s
 cte_s: NAME (OPEN NAME (COMMA NAME)* CLOSE)? IS_A_QUERY OPEN query_s CLOSE
 cte_c: NAME (OPEN NAME (COMMA NAME)* CLOSE)? IS_A_QUERY OPEN query_c CLOSE
@@ -159,6 +160,7 @@ from_n: (own | from_s join own on_o?) (join (relation_s | own) on_o?)*
 from_o: relation_o (join relation_o on_o?)*
 from_c: relation_c (join relation_c on_c?)*
 join: JOIN | COMMA
+set: UNION ALL? | SET
 relation_s: TABLE ALIAS? | OPEN plain CLOSE ALIAS?
 relation_o: TABLE NAMED? | OPEN query_o CLOSE NAMED?
 relation_c: (TABLE | NAME) NAMED? | OPEN query_c CLOSE NAMED?
@@ -189,7 +191,7 @@ def sql_grammar(schema: Schema, *, ahead: bool = False, from_first: bool = False
         raise DatabaseError(f"{schema.path}: expected a database with tables, found none in it.")
     lines = ["%llguidance {}", _QUERIES.strip()]
     lines += [_RULES.strip().replace("@", f"_{kind}") for kind in "soc"]
-    lines += [_RULES.strip().replace(" | column@", "").replace(" | star@", "").replace("@", "_f")]
+    lines += [_RULES.strip().replace(" | column@", "").replace("STAR | star@ | ", "").replace("@", "_f")]
     any_results = "any_results_o" if ahead or from_first else "any_results_s"
     lines += [
         "select_s: " + _select("results_s", "from_s", "where_s? group_s?", from_first) + " | SELECT results_f",
@@ -217,7 +219,7 @@ def _own_names() -> list[str]:
     return [
         f"NO_NAME: /{keywords}/",
         "NAME: WORD & ~NO_NAME",
-        f"NAMED: /{_regex('_(<as>_)?')}/ (NAME | QUOTED | TEXT | /`[^`\\n]+`/)",
+        f"NAMED: /{_regex('_(<as>_)?')}/ (NAME | QUOTED | TEXT | /`[^`\\n\\x00]+`/)",
         f"ALIAS: /{_regex('_(<as>_)?')}/ (SHORT & ~NO_NAME)",
         f"LONG_ALIAS: /{_regex('_(<as>_)?')}/ (NAME & ~SHORT)",
     ]
@@ -259,10 +261,10 @@ def _regex(text: str) -> str:
 
 def _any_case(name: str) -> str:
     """Return the regular expression of a name in any case; SQLite knows the cases of ASCII letters only."""
-    return "".join(_any_case_of(sign) for sign in name)
+    return name.translate(_ANY_CASE)
 
 
-def _any_case_of(sign: str) -> str:
-    if sign.isascii() and sign.isalpha():
-        return f"[{sign.lower()}{sign.upper()}]"
-    return sign if sign.isascii() and sign.isalnum() else f"\\x{{{ord(sign):x}}}"
+_ANY_CASE = {
+    code: f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() else sign if sign.isdigit() else f"\\x{{{code:x}}}"
+    for code, sign in ((code, chr(code)) for code in range(128))
+}
