@@ -5,8 +5,9 @@ torch through the package `llguidance`. Tables and columns are the schema's, in 
 a column behind a table's name is one of that table. A context-free grammar reads from left to right and can't compare
 names, hence:
 
-- An alias of a table is short (`T1`, `c`, `inv2`), and behind it any column of the schema may stand: which table it
-  is an alias of is said later, in FROM.
+- An alias of a table is a letter, with a number or without (`c`, `T1`), or the initials of a table (`il` for
+  `InvoiceLine`), and behind it any column of the schema may stand: which table it is an alias of is said later, in
+  FROM. Were longer ones allowed, a model that wants to write `salary` would end up with `sal.age`.
 - Names that a query gives itself (`count(*) AS n`, `WITH best AS`) may be used behind the place that gives them, and
   there any name passes: in GROUP BY, HAVING and ORDER BY behind a named result, in all of these, ON and WHERE behind a
   query in FROM that names results, and everywhere behind a WITH. Queries that name nothing have no such place.
@@ -111,7 +112,6 @@ _LEXEMES = {
     "THE_END": "~;~(```~)?|~```~|_",
     "FIRST_FROM": "<from>_",
     "NEXT_SELECT": "_<select>_",
-    "SHORT": "[A-Za-z]{1,3}[0-9]{0,2}",
     "WORD": r"[A-Za-z\x5f][A-Za-z0-9\x5f]*",
 }
 
@@ -176,6 +176,9 @@ star_c: star_o
 """
 
 
+_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
 def sql_grammar(schema: Schema, *, ahead: bool = False, from_first: bool = False) -> str:
     """Return the grammar of SELECT statements about the schema's tables and views, for llguidance.
 
@@ -230,6 +233,8 @@ def _schema_names(schema: Schema) -> list[str]:
     tables = [table for table in (*schema.tables, *schema.views) if table.columns]
     columns = [column.name for table in tables for column in table.columns]
     lines = [f"TABLE: /{_spellings(table.name for table in tables)}/", f"COLUMN: /{_spellings(columns)}/"]
+    initials = {"".join(word[0] for word in _WORD.findall(table.name)) for table in tables}
+    lines.append("SHORT: /[A-Za-z][0-9]{0,2}" + "".join(f"|{_any_case(one)}" for one in sorted(initials) if one) + "/")
     choices = ["COLUMN", "SHORT DOT COLUMN"]
     for number, table in enumerate(tables):
         lines.append(f"TABLE_{number}: /{_spellings([table.name])}/")
