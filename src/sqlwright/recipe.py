@@ -266,6 +266,10 @@ class PredictSettings(_Section):
     parallel: Annotated[int, Field(ge=0, le=256)] = Field(
         0, description="Answers that are decoded side by side; 0 takes 96 with `torch` and 8 with `gguf`."
     )
+    grammar: bool = Field(
+        False,
+        description="Hold what is written to a grammar of SQL that names only the tables and columns of the database.",
+    )
     samples: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
         description="Answers to each question that are run and vote by their results, one of them greedy; scored apart "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,19 @@ def test_a_completion_holds_the_sql_of_the_text() -> None:
     assert found.log_probability == -0.5
     empty = completion(Prompt("7", "concerts", "p", "s"), Answer("", (), (), True, 0.1))
     assert (empty.sql, empty.log_probability, empty.tokens) == ("", None, 0)
+
+
+def test_each_group_is_held_to_the_grammar_of_its_database() -> None:
+    heard: list[list[str]] = []
+
+    class Listening:
+        def answer_wave(self, wave: Any, _most: int, *, grammars: list[str], progress: Any) -> list[list[Answer]]:
+            heard.append(grammars)
+            return [[Answer("", (), (), True, 0.1) for _ in suffixes] for _, suffixes in wave]
+
+    prompts = [Prompt(str(i), "ab"[i % 2], f"Schema {'ab'[i % 2]}\n", f"Question {i}:") for i in range(4)]
+    assert len(list(predict(Listening(), prompt_waves(prompts, 4), 4, grammars={"b": "the grammar of b"}))) == 1  # type: ignore[arg-type]
+    assert heard == [["", "the grammar of b"]]
 
 
 def test_predictions_come_group_by_group(tiny_model: Path) -> None:

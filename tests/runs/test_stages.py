@@ -330,6 +330,21 @@ def test_prompts_with_solved_questions_and_values_from_the_runs_own_data(place: 
     assert {key for key, value in predict.inputs(again).items() if before[key] != value} == {"train questions"}
 
 
+def test_grammars_are_of_the_databases_that_are_asked_about(place: Path, tiny_model: Path) -> None:
+    free, held, turned = (
+        prepared(place, f"name={name}", *settings)
+        for name, settings in {
+            "free": (),
+            "held": ("predict.grammar=true",),
+            "turned": ("predict.grammar=true", "train.target=from-first"),
+        }.items()
+    )
+    assert predict.grammars(free) == {}
+    assert set(predict.inputs(held)) - set(predict.inputs(free)) == {"predict.grammar"}
+    assert set(predict.grammars(held)) == {"farm"}
+    assert predict.grammars(held) == predict.grammars(turned, adapter=False) != predict.grammars(turned)
+
+
 def test_solved_questions_need_training_questions(place: Path, tiny_model: Path) -> None:
     run = prepared(place, "prompt.few_shot=2", "data.train=[]")
     with pytest.raises(DataError, match=r"prompt\.few_shot: expected training questions"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from sqlwright.models.engines import Engine
@@ -36,12 +36,18 @@ def predict(
     waves: Sequence[Wave],
     max_tokens: int,
     progress: Callable[[int], None] = lambda _: None,
+    grammars: Mapping[str, str] | None = None,
 ) -> Iterator[list[Completion]]:
-    """Yield the completions of each wave as it is done; `progress` gets the number of questions done so far."""
+    """Yield the completions of each wave as it is done; `progress` gets the number of questions done so far.
+
+    `grammars` hold what is written, by database (see `sql.grammar`).
+    """
     done = 0
     for wave in waves:
         asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]
-        answers = engine.answer_wave(asked, max_tokens, progress=partial(_report, progress, done))
+        answers = engine.answer_wave(
+            asked, max_tokens, grammars=wave_grammars(wave, grammars), progress=partial(_report, progress, done)
+        )
         done += sum(map(len, wave))
         progress(done)
         yield [
@@ -49,6 +55,11 @@ def predict(
             for group, own in zip(wave, answers, strict=True)
             for prompt, answer in zip(group, own, strict=True)
         ]
+
+
+def wave_grammars(wave: Wave, grammars: Mapping[str, str] | None) -> list[str]:
+    """Return the grammar of each group of a wave, an empty text for none."""
+    return [(grammars or {}).get(group[0].database, "") for group in wave]
 
 
 def completion(prompt: Prompt, answer: Answer) -> Completion:

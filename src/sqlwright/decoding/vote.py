@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.databases import Executor, Outcome
-from sqlwright.decoding.greedy import Wave, completion
+from sqlwright.decoding.greedy import Wave, completion, wave_grammars
 from sqlwright.decoding.ranker import Ranker
 from sqlwright.decoding.repair import Repairer, telling
 from sqlwright.models.engines import Engine
@@ -50,15 +50,17 @@ def predict_voted(
     repairer: Repairer | None = None,
     questions: Mapping[str, str] | None = None,
     ranker: Ranker | None = None,
+    grammars: Mapping[str, str] | None = None,
 ) -> Iterator[list[Voted]]:
     """Yield the votes on the prompts of each wave; `samples` answers are decoded to each, one of them greedy.
 
     With a `repairer`, answers that don't run are repaired; with a `ranker`, likelier right ones count more; `questions`
-    are the texts by the prompts' ids.
+    are the texts by the prompts' ids. `grammars` hold what is written, by database.
     """
     for wave in waves:
         asked = [(group[0].prefix, [prompt.suffix for prompt in group]) for group in wave]
-        answers = engine.sample_wave(asked, max_tokens, samples, temperature, seed)
+        held = wave_grammars(wave, grammars)
+        answers = engine.sample_wave(asked, max_tokens, samples, temperature, seed, grammars=held)
         pairs = [
             (prompt, several)
             for group, own in zip(wave, answers, strict=True)

@@ -52,16 +52,25 @@ class Engine(Protocol):
         max_tokens: int,
         *,
         stop: Sequence[str] = STOP,
+        grammars: Sequence[str] = (),
         progress: Callable[[int], None],
     ) -> list[list[Answer]]:
         """Return the greedy answers to each prefix with each of its suffixes, in order.
 
-        An answer ends before a text of `stop`. `progress` gets the number of answers that are whole, as they come.
+        An answer ends before a text of `stop`. `grammars` has one for the answers to each prefix (see `sql.grammar`),
+        an empty text for none. `progress` gets the number of answers that are whole, as they come.
         """
         ...
 
     def sample_wave(
-        self, wave: Sequence[tuple[str, Sequence[str]]], max_tokens: int, samples: int, temperature: float, seed: int
+        self,
+        wave: Sequence[tuple[str, Sequence[str]]],
+        max_tokens: int,
+        samples: int,
+        temperature: float,
+        seed: int,
+        *,
+        grammars: Sequence[str] = (),
     ) -> list[list[list[Answer]]]:
         """Return `samples` answers to each suffix of each prefix, the greedy one first; `parallel` in all at most."""
         ...

@@ -112,10 +112,12 @@ class GgufEngine:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = STOP,
+        grammar: str = "",
     ) -> list[Answer]:
         """Return the answers to `prefix` + suffix, in order; at most `parallel` suffixes.
 
         They are greedy, or drawn at a `temperature` above 0 by the `seed`: equal suffixes of one call are drawn alike.
+        They are held to the `grammar`, if there is one (see `sql.grammar`).
         """
         if not suffixes:
             return []
@@ -125,7 +127,7 @@ class GgufEngine:
         for slot in range(len(suffixes)):
             self._post(f"/slots/{slot}?action=restore", {"filename": "prefix"})
         started = time.perf_counter()
-        replies = self._complete(suffixes, max_tokens, temperature, seed, stop)
+        replies = self._complete(suffixes, max_tokens, temperature, seed, stop, grammar)
         seconds = (time.perf_counter() - started) / len(suffixes)
         return [self._answer(one, seconds) for one in replies]
 
@@ -137,18 +139,19 @@ class GgufEngine:
         temperature: float,
         seed: int = 0,
         stop: Sequence[str] = STOP,
+        grammars: Sequence[str] = (),
     ) -> list[list[list[Answer]]]:
         """Return `samples` answers to each suffix of each prefix: the greedy one, then drawn ones, side by side.
 
-        A suffix is read once for all its answers; at most `parallel` drawn ones.
+        A suffix is read once for all its answers; at most `parallel` drawn ones. `grammars` as in `answer_wave`.
         """
         answers: list[list[list[Answer]]] = []
-        for prefix, suffixes in wave:
+        for (prefix, suffixes), grammar in zip(wave, grammars or [""] * len(wave), strict=True):
             answers.append([])
             for suffix in suffixes:
                 started = time.perf_counter()
-                found = self.answer(prefix, [suffix], max_tokens, stop=stop)
-                found += self.draw(suffix, max_tokens, samples - 1, temperature, seed, stop)
+                found = self.answer(prefix, [suffix], max_tokens, stop=stop, grammar=grammar)
+                found += self.draw(suffix, max_tokens, samples - 1, temperature, seed, stop, grammar)
                 seconds = (time.perf_counter() - started) / samples
                 answers[-1].append([replace(one, seconds=seconds) for one in found])
         return answers
@@ -161,6 +164,7 @@ class GgufEngine:
         temperature: float,
         seed: int = 0,
         stop: Sequence[str] = STOP,
+        grammar: str = "",
     ) -> list[Answer]:
         """Return `count` drawn answers to the prefix that was asked last with the suffix, decoded side by side.
 
@@ -171,7 +175,7 @@ class GgufEngine:
         if not count:
             return []
         started = time.perf_counter()
-        replies = self._complete([suffix], max_tokens, temperature, seed, stop, count)
+        replies = self._complete([suffix], max_tokens, temperature, seed, stop, grammar, count)
         seconds = (time.perf_counter() - started) / count
         return [self._answer(one, seconds) for one in replies]
 
@@ -182,24 +186,23 @@ class GgufEngine:
         temperature: float,
         seed: int,
         stop: Sequence[str],
+        grammar: str = "",
         copies: int = 1,
     ) -> list[dict[str, Any]]:
         """Return the server's replies behind the loaded prefix, `copies` to each suffix."""
-        reply = self._post(
-            "/completion",
-            {
-                # Prefix and suffix are tokenised apart, as in training: "\n\n" before a word is one token or two.
-                "prompt": [[*self._prefix_tokens, *pieces(suffix)] for suffix in suffixes],
-                "n_predict": max_tokens,
-                "n_cmpl": copies,
-                "temperature": temperature,
-                "seed": seed,
-                "n_probs": 1,
-                "stop": list(stop),
-                "cache_prompt": True,
-                "return_tokens": True,
-            },
-        )
+        request = {
+            # Prefix and suffix are tokenised apart, as in training: "\n\n" before a word is one token or two.
+            "prompt": [[*self._prefix_tokens, *pieces(suffix)] for suffix in suffixes],
+            "n_predict": max_tokens,
+            "n_cmpl": copies,
+            "temperature": temperature,
+            "seed": seed,
+            "n_probs": 1,
+            "stop": list(stop),
+            "cache_prompt": True,
+            "return_tokens": True,
+        }
+        reply = self._post("/completion", request | ({"grammar": grammar} if grammar else {}))
         return sorted(reply if isinstance(reply, list) else [reply], key=lambda one: int(one["index"]))
 
     def answer_wave(
@@ -208,12 +211,16 @@ class GgufEngine:
         max_tokens: int,
         *,
         stop: Sequence[str] = STOP,
+        grammars: Sequence[str] = (),
         progress: Callable[[int], None] = lambda _: None,
     ) -> list[list[Answer]]:
-        """Return the greedy answers to each prefix with each of its suffixes, one prefix after the other."""
+        """Return the greedy answers to each prefix with each of its suffixes, one prefix after the other.
+
+        `grammars` has one for the answers to each prefix (see `sql.grammar`), an empty text for none.
+        """
         answers = []
-        for prefix, suffixes in wave:
-            answers.append(self.answer(prefix, suffixes, max_tokens, stop=stop))
+        for (prefix, suffixes), grammar in zip(wave, grammars or [""] * len(wave), strict=True):
+            answers.append(self.answer(prefix, suffixes, max_tokens, stop=stop, grammar=grammar))
             progress(sum(map(len, answers)))
         return answers
 

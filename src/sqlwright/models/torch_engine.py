@@ -22,6 +22,7 @@ import torch
 from sqlwright.errors import ModelError
 from sqlwright.models.architectures import use_shared_prefix_attention
 from sqlwright.models.attention import Group, hidden_states
+from sqlwright.models.constraint import Constraint, Grammars
 from sqlwright.models.device import choose_device, choose_dtype, choose_threads, keep_freed_memory
 from sqlwright.models.gguf import STOP, Answer
 from sqlwright.models.head import Head
@@ -70,6 +71,7 @@ class TorchEngine:
         self._head = Head.of(self._causal)
         if self.device == "cpu":
             _multiply_few_rows_faster(self._causal)
+        self._grammars: Grammars | None = None
         self._ends = _end_ids(self._tokenizer)
 
     @classmethod
@@ -81,7 +83,7 @@ class TorchEngine:
         engine = cls.__new__(cls)
         engine.parallel, engine.device = parallel, str(model.device)
         engine._causal, engine._tokenizer, engine._ends = model, tokenizer, _end_ids(tokenizer)
-        engine._head = Head.of(model)
+        engine._head, engine._grammars = Head.of(model), None
         return engine
 
     def __enter__(self) -> Self:
@@ -111,9 +113,11 @@ class TorchEngine:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = STOP,
+        grammar: str = "",
     ) -> list[Answer]:
         """Return the answers to `prefix` + suffix, in order; see `answer_wave`."""
-        return self.answer_wave([(prefix, suffixes)], max_tokens, temperature=temperature, seed=seed, stop=stop)[0]
+        wave = [(prefix, suffixes)]
+        return self.answer_wave(wave, max_tokens, temperature=temperature, seed=seed, stop=stop, grammars=[grammar])[0]
 
     @torch.inference_mode()
     def answer_wave(
@@ -124,14 +128,16 @@ class TorchEngine:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = STOP,
+        grammars: Sequence[str] = (),
         progress: Callable[[int], None] = lambda _: None,
     ) -> list[list[Answer]]:
         """Return the answers to each prefix with each of its suffixes, in order; at most `parallel` suffixes in all.
 
-        They are greedy, or drawn at a `temperature` above 0 by the `seed`, each suffix by itself. `progress` gets the
-        number of answers that are whole.
+        They are greedy, or drawn at a `temperature` above 0 by the `seed`, each suffix by itself. `grammars` has one
+        for the answers to each prefix (see `sql.grammar`), an empty text for none. `progress` gets the number of
+        answers that are whole.
         """
-        found = self._answers(wave, max_tokens, [temperature], seed, stop, progress)
+        found = self._answers(wave, max_tokens, [temperature], seed, stop, grammars, progress)
         return [[one[0] for one in own] for own in found]
 
     @torch.inference_mode()
@@ -145,12 +151,14 @@ class TorchEngine:
         stop: Sequence[str] = STOP,
         *,
         greedy: bool = True,
+        grammars: Sequence[str] = (),
     ) -> list[list[list[Answer]]]:
         """Return `samples` answers to each suffix of each prefix: the greedy one if it is asked for, then drawn ones.
 
         A suffix is read once for all its answers; at most `parallel` answers in all.
         """
-        return self._answers(wave, max_tokens, [0.0] * greedy + [temperature] * (samples - greedy), seed, stop)
+        temperatures = [0.0] * greedy + [temperature] * (samples - greedy)
+        return self._answers(wave, max_tokens, temperatures, seed, stop, grammars)
 
     def _answers(
         self,
@@ -159,6 +167,7 @@ class TorchEngine:
         temperatures: Sequence[float],
         seed: int,
         stop: Sequence[str],
+        grammars: Sequence[str],
         progress: Callable[[int], None] = lambda _: None,
     ) -> list[list[list[Answer]]]:
         """Return per prefix and suffix an answer per temperature."""
@@ -175,6 +184,8 @@ class TorchEngine:
             copies = torch.arange(len(read), device=self.device).repeat_interleave(len(temperatures))
             states = states.index_select(0, copies)
             memory.keep(copies)
+        for row in rows:
+            row.held = self._held(grammars[row.place[0]] if grammars else "")
         self._decode(rows, memory, states, max_tokens, _Draw(temperatures, seed, self.device), tuple(stop), progress)
         seconds = (perf_counter() - started) / len(rows)
         for row in rows:
@@ -262,6 +273,14 @@ class TorchEngine:
             ids, positions = [row.tokens[-1] for row in live], [row.position + step for row in live]
             states = self._pass(ids, positions, torch.arange(len(live), device=self.device), (), memory)
 
+    def _held(self, grammar: str) -> Constraint | None:
+        """Return what holds an answer to the grammar, None where there is none."""
+        if not grammar:
+            return None
+        if self._grammars is None:
+            self._grammars = Grammars(self._tokenizer, self._ends)
+        return self._grammars.start(grammar)
+
     def _text(self, tokens: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
         return text
@@ -269,7 +288,10 @@ class TorchEngine:
 
 @dataclass(slots=True)
 class _Row:
-    """One answer: the suffix's place in the wave, its tokens, the position behind them, and what was decoded."""
+    """One answer: the suffix's place in the wave, its tokens, the position behind them, and what was decoded.
+
+    `held` is where it stands in its grammar, None where it has none.
+    """
 
     place: tuple[int, int]
     suffix: list[int]
@@ -277,6 +299,7 @@ class _Row:
     sample: int = 0
     tokens: list[int] = field(default_factory=list)
     logs: list[float] = field(default_factory=list)
+    held: Constraint | None = None
 
 
 class _Draw:
@@ -286,16 +309,30 @@ class _Draw:
         self.temperatures, self.seed, self.device = temperatures, seed, device
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[_Row], step: int) -> tuple[list[int], list[float]]:
-        """Return a token and its log-probability (natural log, at temperature 1) per row of logits [N, V]."""
+        """Return a token and its log-probability (natural log, at temperature 1) per row of logits [N, V].
+
+        A token that a row's grammar forbids is chosen anew among those that it allows.
+        """
         logits = logits.float()
         logs = logits - logits.logsumexp(-1, keepdim=True)
         tokens = logs.argmax(-1)
         for place, row in enumerate(rows):
-            if temperature := self.temperatures[row.sample]:
-                source = random.Random(repr((self.seed, row.place, row.sample, step)))
-                shares = (logs[place] / temperature).softmax(-1).cumsum(-1)
-                tokens[place] = torch.searchsorted(shares, shares[-1] * source.random()).clamp_max(len(shares) - 1)
+            if self.temperatures[row.sample]:
+                tokens[place] = self._drawn(logs[place], row, step, 0)
+        for place, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
+            if row.held:
+                if not row.held.allows(token):
+                    allowed = row.held.masked(logs[place])
+                    drawn = self.temperatures[row.sample]
+                    tokens[place] = self._drawn(allowed, row, step, 1) if drawn else allowed.argmax()
+                row.held.take(int(tokens[place]))
         return tokens.tolist(), logs.gather(1, tokens[:, None])[:, 0].tolist()
+
+    def _drawn(self, logs: torch.Tensor, row: _Row, step: int, again: int) -> torch.Tensor:
+        """Return a token drawn from log-probabilities [V] at the temperature of the row's sample."""
+        source = random.Random(repr((self.seed, row.place, row.sample, step, *([again] if again else []))))
+        shares = (logs / self.temperatures[row.sample]).softmax(-1).cumsum(-1)
+        return torch.searchsorted(shares, shares[-1] * source.random()).clamp_max(len(shares) - 1)
 
 
 def _end_ids(tokenizer: Any) -> set[int]:

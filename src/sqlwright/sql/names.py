@@ -9,7 +9,7 @@ from __future__ import annotations
 def quoted(name: str) -> str:
     """Return an identifier as SQLite reads it back, in double quotes only where it needs them."""
     plain = name.replace("_", "a").isalnum() and name.isascii() and not name[:1].isdigit()
-    if plain and name.upper() not in _KEYWORDS:
+    if plain and name.upper() not in KEYWORDS:
         return name
     return '"' + name.replace('"', '""') + '"'
 
@@ -24,7 +24,7 @@ def literal(value: object) -> str:
 
 
 # fmt: off
-_KEYWORDS = frozenset(
+KEYWORDS = frozenset(
     {
         "ADD", "ALL", "ALTER", "AND", "AS", "ASC", "AUTOINCREMENT", "BETWEEN", "BY", "CASE", "CAST", "CHECK",
         "COLLATE", "COLUMN", "COMMIT", "CONSTRAINT", "CREATE", "CROSS", "DEFAULT", "DEFERRABLE", "DELETE", "DESC",
@@ -36,3 +36,4 @@ _KEYWORDS = frozenset(
     }
 )
 # fmt: on
+"""Words that SQLite doesn't read as names without quotes."""

@@ -74,6 +74,7 @@ def _winners(
         repairer=repairer,
         questions=questions,
         ranker=Ranker(weights, run.databases, executor) if weights else None,
+        grammars=predict.grammars(run),
     ):
         done += len(wave)
         progress(done)

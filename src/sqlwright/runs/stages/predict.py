@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sqlwright.databases import describe
 from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
 from sqlwright.models.adapter import read_adapter
 from sqlwright.models.engines import PARALLEL, Engine, choose_engine, open_engine
@@ -16,6 +17,7 @@ from sqlwright.runs.folder import append_records, hash_path, read_appended, writ
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import made
 from sqlwright.runs.stages.train import trains
+from sqlwright.sql.grammar import sql_grammar
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -25,6 +27,8 @@ def inputs(run: Run) -> dict[str, str]:
     values = run.prompt_inputs
     values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "predict.engine": engine}
     values |= {"predict.parallel": str(_parallel(run, engine))}
+    # A run that was made before this setting existed stays up to date while it is off.
+    values |= {"predict.grammar": "True"} if recipe.predict.grammar else {}
     values |= {"model": run.model_hash, "questions": hash_path(run.folder.questions)}
     return values | run.adapter_inputs | run.database_inputs
 
@@ -48,8 +52,10 @@ def execute(run: Run, going_on: bool, *, adapter: bool, phase: int = 0) -> dict[
     target = run.folder.completions if adapter or not made(run) else run.folder.baseline
     target = phase_files(run)[phase] if phase else target
 
+    held = grammars(run, adapter=adapter)
+
     def greedy(engine: Engine, waves: list[Wave], progress: Callable[[int], None]) -> Iterator[list[Completion]]:
-        return predict(engine, waves, run.recipe.predict.max_tokens, progress)
+        return predict(engine, waves, run.recipe.predict.max_tokens, progress, held)
 
     return decode(run, going_on, target, greedy, adapter=adapter, phase=phase)
 
@@ -63,6 +69,19 @@ def phase_files(run: Run) -> dict[int, Path]:
 def execute_phases(run: Run, going_on: bool) -> dict[str, Any]:
     """Predict all evaluation questions with the adapter after each phase but the last; return counts and speed."""
     return {f"phase {number}": execute(run, going_on, adapter=True, phase=number) for number in phase_files(run)}
+
+
+def grammars(run: Run, *, adapter: bool = True) -> dict[str, str]:
+    """Return what answers are held to, by database; nothing unless the recipe asks for it.
+
+    A model that learned to write FROM first is held to that order.
+    """
+    if not run.recipe.predict.grammar:
+        return {}
+    learned = (adapter and trains(run)) or run.adapter is not None
+    from_first = learned and run.recipe.train.target == "from-first"
+    names = dict.fromkeys(question.database for question in run.questions("evaluate") if question.database)
+    return {name: sql_grammar(describe(run.databases[name], 0), from_first=from_first) for name in names}
 
 
 def decode(
