@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 TARGET = Path(__file__).resolve().parent / "model.svg"
-# As published: DB-GPT-Hub's README (for 13B .746 on the test-suite databases), sqlforge's, and the papers on SLM-SQL and
+# As published: DB-GPT-Hub's README, sqlforge's, and the papers on SLM-SQL and
 # FINER-SQL (8 to 64 samples and a vote).
 PEERS = (
     ("CodeLlama-13B, LoRA (DB-GPT-Hub), plain databases", 0.789),
