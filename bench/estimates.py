@@ -20,7 +20,7 @@ from typing import Any
 
 from setting import die_with_children, facts_line, in_own_process, machine, peak_memory_mb, require_model
 from sqlwright import pipeline
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 
 GOAL = 0.25
 KINDS = ("lora", "rslora", "dora", "qlora", "freeze", "full")

@@ -143,7 +143,7 @@ def page(made: Sequence[Made], facts: str, options: argparse.Namespace) -> str:
 def fine_tune(options: argparse.Namespace) -> None:
     """Train on Chinook's pairs, score the hand-written questions before and after, and print both."""
     from sqlwright import pipeline
-    from sqlwright.recipe import read_recipe
+    from sqlwright.recipe_file import read_recipe
 
     root = package_path("chinook")
     tables = {

@@ -27,7 +27,7 @@ from sqlwright import pipeline
 from sqlwright.cli.app import run as run_command
 from sqlwright.errors import RecipeError, RunLockedError
 from sqlwright.models.gguf_file import read_header
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 from sqlwright.records import Completion, Verdict, read_records
 from sqlwright.runs.folder import RunFolder
 

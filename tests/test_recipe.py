@@ -20,10 +20,9 @@ from sqlwright.recipe import (
     PromptSettings,
     Recipe,
     TrainSettings,
-    read_recipe,
     settings,
-    to_toml,
 )
+from sqlwright.recipe_file import read_recipe, to_toml
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 WRONG = """name = "a/b"

@@ -20,7 +20,8 @@ from typing import Any
 
 from sqlwright.errors import RecipeError
 from sqlwright.models.threads import let_threads_wait
-from sqlwright.recipe import Recipe, to_toml
+from sqlwright.recipe import Recipe
+from sqlwright.recipe_file import to_toml
 from sqlwright.runs.folder import RunFolder, write_text
 from sqlwright.runs.outcome import Outcome
 from sqlwright.runs.plan import PlanReport, make_plan_report

@@ -14,7 +14,8 @@ import pytest
 from sqlwright.errors import ModelError
 from sqlwright.evaluation.statistics import report
 from sqlwright.models.verify import find_model
-from sqlwright.recipe import read_recipe, settings
+from sqlwright.recipe import settings
+from sqlwright.recipe_file import read_recipe
 from sqlwright.records import Completion, Question, Verdict, write_records
 
 CHINOOK = Path(str(resources.files("sqlwright"))) / "data" / "chinook" / "chinook.sqlite"

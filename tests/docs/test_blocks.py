@@ -14,7 +14,7 @@ from pages import PAGES, ROOT, Block, anchors, blocks, links, prose
 
 from sqlwright.databases import Executor
 from sqlwright.datasets import READERS, check_golds, package_path
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 
 EXAMPLES = ROOT / "docs" / "examples"
 ROOMS = ROOT / "docs" / "rooms"

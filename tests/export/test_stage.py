@@ -16,7 +16,7 @@ from sqlwright import pipeline
 from sqlwright.errors import ModelError
 from sqlwright.export.gguf_adapter import write_gguf_adapter
 from sqlwright.models.adapter import write_prompt_settings
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 from sqlwright.runs.folder import RunFolder
 from sqlwright.runs.reporter import Silent
 from sqlwright.runs.run import Run

@@ -141,7 +141,7 @@ def test_a_run_trains_two_steps_and_predicts(tmp_path: Path) -> None:
 
     from sqlwright import pipeline
     from sqlwright.models.adapter import read_adapter
-    from sqlwright.recipe import read_recipe
+    from sqlwright.recipe_file import read_recipe
     from sqlwright.records import Completion, read_records
 
     quickstart = Path(str(resources.files("sqlwright"))) / "data" / "quickstart"

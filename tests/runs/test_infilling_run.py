@@ -17,7 +17,7 @@ from sqlwright.decoding.infill import infill
 from sqlwright.models.adapter import read_adapter
 from sqlwright.models.engines import open_engine
 from sqlwright.models.tokenizer import chat_template
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 
 needs("peft")
 

@@ -14,7 +14,8 @@ pytest.importorskip("xllamacpp")
 from sqlwright import pipeline
 from sqlwright.errors import RecipeError
 from sqlwright.models.adapter import read_adapter
-from sqlwright.recipe import Phase, read_recipe
+from sqlwright.recipe import Phase
+from sqlwright.recipe_file import read_recipe
 
 needs("peft")
 

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from sqlwright import pipeline
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 from sqlwright.records import Prompt
 from sqlwright.runs.plan import CLOSE, OPEN, marked
 

@@ -25,7 +25,7 @@ from sqlwright.evaluation.reward import score_rewards
 from sqlwright.models.adapter import read_adapter
 from sqlwright.models.torch_engine import TorchEngine
 from sqlwright.prompts import build_prompts
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 from sqlwright.runs.folder import RunFolder
 from sqlwright.runs.reporter import Silent
 from sqlwright.runs.run import Run

@@ -11,7 +11,8 @@ import pytest
 
 from sqlwright import pipeline
 from sqlwright.errors import RecipeError
-from sqlwright.recipe import FormatName, read_recipe
+from sqlwright.recipe import FormatName
+from sqlwright.recipe_file import read_recipe
 from sqlwright.runs.folder import RunFolder
 from sqlwright.runs.reporter import Silent
 from sqlwright.runs.run import Run

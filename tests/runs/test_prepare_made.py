@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlwright import pipeline
 from sqlwright.databases import Executor
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 from sqlwright.records import Question, read_records
 from sqlwright.runs.folder import RunFolder
 from sqlwright.runs.reporter import Silent

@@ -13,7 +13,7 @@ import pytest
 
 from sqlwright import pipeline
 from sqlwright.errors import DataError
-from sqlwright.recipe import read_recipe
+from sqlwright.recipe_file import read_recipe
 from sqlwright.records import Completion, Question, Verdict, read_records, write_records
 from sqlwright.runs.folder import RunFolder
 from sqlwright.runs.outcome import Outcome

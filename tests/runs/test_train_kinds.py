@@ -16,7 +16,7 @@ from sqlwright.export.gguf_adapter import write_gguf_adapter  # noqa: E402
 from sqlwright.models.adapter import read_adapter  # noqa: E402
 from sqlwright.models.gguf_file import read_header  # noqa: E402
 from sqlwright.models.weights import load_model  # noqa: E402
-from sqlwright.recipe import read_recipe  # noqa: E402
+from sqlwright.recipe_file import read_recipe  # noqa: E402
 
 needs("peft")
 

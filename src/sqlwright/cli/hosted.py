@@ -36,7 +36,7 @@ def export(recipe: RecipeFile, /, *, set: Overrides = None, runs: Runs = RUNS, j
     """Write a recipe's training questions as chat lines, in its prompt style, into RUN/hosted/. Nothing is sent."""
     from sqlwright import pipeline
     from sqlwright.cli.terminal import TerminalReporter
-    from sqlwright.recipe import read_recipe
+    from sqlwright.recipe_file import read_recipe
     from sqlwright.runs import hosted
 
     pipeline.run(read_recipe(recipe, set or ()), recipe, runs, TerminalReporter(), only="prepare")
@@ -214,7 +214,7 @@ def cancel(
 def _run_of(path: Path, overrides: list[str] | None, runs: Path) -> Iterator[Run]:
     """Yield the recipe's run, held for this process."""
     from sqlwright.cli.terminal import TerminalReporter
-    from sqlwright.recipe import read_recipe
+    from sqlwright.recipe_file import read_recipe
     from sqlwright.runs.folder import RunFolder
     from sqlwright.runs.run import Run
 

@@ -42,7 +42,7 @@ def copy(name: str, target: Path | None = None, /) -> int:
         name: The recipe's name in `sqlwright recipe list`.
         target: The new file; NAME.toml here if left out. An existing file is never overwritten.
     """
-    from sqlwright.recipe import nearest
+    from sqlwright.recipe_file import nearest
 
     known = {path.stem: path for path in shipped()}
     source = known.get(name.removesuffix(".toml"))
@@ -72,7 +72,7 @@ def check(
     json: Json = False,
 ) -> int:
     """Read a recipe and print it complete, every setting written out; all errors are reported at once."""
-    from sqlwright.recipe import read_recipe, to_toml
+    from sqlwright.recipe_file import read_recipe, to_toml
 
     read = read_recipe(recipe, set or [])
     if json:
@@ -89,7 +89,8 @@ def explain(key: str = "", /, *, json: Json = False) -> int:
     Args:
         key: A setting such as train.epochs, or a section such as train; all of them if left out.
     """
-    from sqlwright.recipe import nearest, settings
+    from sqlwright.recipe import settings
+    from sqlwright.recipe_file import nearest
 
     every = list(settings())
     chosen = [one for one in every if not key or one[0] == key or one[0].startswith(f"{key}.")]

@@ -65,7 +65,7 @@ def export(
 def _do(only: str | None, path: Path, overrides: list[str] | None, runs: Path, plan_only: bool, as_json: bool) -> int:
     from sqlwright import pipeline
     from sqlwright.cli.terminal import continuing
-    from sqlwright.recipe import read_recipe
+    from sqlwright.recipe_file import read_recipe
 
     recipe = read_recipe(path, overrides or ())
     if plan_only:

@@ -142,7 +142,7 @@ def _folders(runs: Path) -> list[Path]:
 
 def _find(run: str, runs: Path) -> Path:
     """Return the folder of a run, given by name or by path."""
-    from sqlwright.recipe import nearest
+    from sqlwright.recipe_file import nearest
 
     for path in (runs / run, Path(run)):
         if (path / "manifest.json").is_file():

@@ -317,7 +317,7 @@ def _require_databases(gold: Path, databases: Path, names: Mapping[str, Sequence
     for name, places in names.items():
         if not (databases / name / f"{name}.sqlite").is_file():
             from sqlwright.evaluation.spider import read_gold_file
-            from sqlwright.recipe import nearest
+            from sqlwright.recipe_file import nearest
 
             line = f":{read_gold_file(gold)[places[0]].line}" if gold.is_file() else ""
             known = sorted(folder.name for folder in databases.iterdir() if folder.is_dir())
