@@ -20,7 +20,7 @@ PEERS = (
     ("CodeLlama-13B, LoRA (DB-GPT-Hub), test suite", 0.746),
     ("CodeLlama-7B, LoRA (DB-GPT-Hub)", 0.702),
     ("1.5B, QLoRA (sqlforge)", 0.656),
-    ("0.5B, 64 samples, vote (FINER-SQL)", 0.750),
+    ("0.5B, up to 64 samples, vote (FINER-SQL)", 0.750),
     ("0.5B, samples, vote (SLM-SQL)", 0.721),
 )
 GOALS = (("goal, greedy", 0.70), ("goal, ladder", 0.78))
@@ -46,7 +46,7 @@ def main() -> int:
         colour = "#2f6f4f" if interval else "#9aa5b1"
         lines.append(f'<text x="{_LEFT - 8}" y="{y + 14}" text-anchor="end">{name}</text>')
         lines.append(f'<rect x="{_LEFT}" y="{y}" width="{value * _WIDE:.1f}" height="20" fill="{colour}"/>')
-        lines.append(f'<text x="{_LEFT + value * _WIDE + 26:.1f}" y="{y + 14}">{value:.3f}</text>')
+        lines.append(f'<text x="{_LEFT + _WIDE + 48}" y="{y + 14}" text-anchor="end">{value:.3f}</text>')
         if interval:
             low, high = (_LEFT + share * _WIDE for share in interval)
             lines.append(f'<path d="M{low:.1f} {y + 10}H{high:.1f}" stroke="#000" stroke-width="1.5"/>')
