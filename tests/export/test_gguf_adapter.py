@@ -89,8 +89,7 @@ def test_the_file_says_what_it_is(tiny_model: Path, random_adapter: Path, tmp_pa
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ({"settings": {"use_dora": True}}, "plain LoRA"),
-        ({"settings": {"use_rslora": True}}, "plain LoRA"),
+        ({"settings": {"use_dora": True}}, "found DoRA, which a GGUF adapter can.t hold"),
         ({"settings": {"peft_type": "IA3"}}, "found IA3"),
         ({"rename": ("mlp.up_proj", "mlp.side_proj")}, "no counterpart in GGUF"),
         ({"rename": ("lora_A", "lora_C")}, "no counterpart in GGUF"),

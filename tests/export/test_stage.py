@@ -77,7 +77,7 @@ def test_other_scores_need_a_new_card_and_no_new_check(
     write_prompt_settings(run.folder.adapter, recipe.prompt.model_dump(mode="json"), recipe.model.base, run.model_hash)
     write_gguf_adapter(run.folder.adapter, tiny_model, run.folder.adapter / "adapter.gguf")
     checks = []
-    monkeypatch.setattr(export, "_check", lambda _: checks.append(1) or {"checked": 20, "agree": 19})
+    monkeypatch.setattr(export, "_check", lambda *_: checks.append(1) or {"checked": 20, "agree": 19})
     before = export.inputs(run)
     export.execute(run, False)
     score = {"overall": {"value": 0.5, "low": 0.25, "high": 0.75, "total": 4}, "expected": 4}

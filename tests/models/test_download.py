@@ -317,7 +317,7 @@ def test_files_of_the_user_s_own(tmp_path: Path) -> None:
     own.write_bytes(b"GGUF")
     assert find_model(str(own)) == own
     assert verify(own).correct is None
-    with pytest.raises(ModelError, match=r"expected a GGUF file at .*none.gguf, found nothing"):
+    with pytest.raises(ModelError, match=r"expected a GGUF file or a model.s folder at .*none.gguf, found nothing"):
         find_model(str(tmp_path / "none.gguf"))
     with pytest.raises(ModelError, match="sqlwright models pull toy"):
         find_model("toy")
