@@ -131,7 +131,9 @@ def preferred(trained: Toy, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return get
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(one, marks=[pytest.mark.slow] if one == "grpo" else []) for one in METHODS]
+)
 def test_every_method_raises_the_reward(preferred: Callable[[str], Toy], before: float, method: str) -> None:
     toy = preferred(method)
     folder, facts = toy.folder, toy.folder.facts("prefer")

@@ -59,7 +59,8 @@ def test_what_no_adapter_can_hold_becomes_a_model(
     kind: str, checked: int, recipe: Path, tiny_model: Path, short_model: Path, tmp_path: Path
 ) -> None:
     base_file = tiny_model if checked else short_model  # few layers make no sense, and rounding decides what they say
-    overrides = [f"train.kind={kind}", "train.layers=1", "export.merged=q8_0"]
+    merged = "" if checked else "q8_0"
+    overrides = [f"train.kind={kind}", "train.layers=1", f"export.merged={merged}", "predict.engine=gguf"]
     overrides += [f"export.check_prompts={checked}", f"model.base={base_file}"]
     pipeline.run(read_recipe(recipe, overrides), recipe, tmp_path)
     found = read_adapter(tmp_path / "kind")
@@ -75,7 +76,8 @@ def test_what_no_adapter_can_hold_becomes_a_model(
     assert all(after[name].kind == before[name].kind for name in before if not name.startswith(f"blk.{last}."))
     export = tmp_path / "kind" / "export"
     names = {path.name for path in export.iterdir()}
-    assert {"model.gguf", "model-q8_0.gguf", "Modelfile", "prompt.json", "README.md"} <= names
+    assert {"model.gguf", "prompt.json", "README.md"} <= names
+    assert ({"model-q8_0.gguf", "Modelfile"} <= names) == bool(merged)
     assert ("adapter_config.json" in names) == (kind == "dora")
     card = (export / "README.md").read_text(encoding="utf-8")
     assert {"freeze": "The last 1 layers of", "dora": "A DoRA adapter (rank 2"}[kind] in card

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -26,15 +24,6 @@ needs("peft")
 from together import learn  # noqa: E402
 
 
-def start(folder: Path, processes: int, pause: float = 0.0) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    script = Path(__file__).with_name("together.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.Popen(
-        [*command, str(script), str(folder), str(pause)], env=os.environ | {"PYTHONWARNINGS": "ignore"}
-    )
-
-
 def losses(folder: Path) -> list[float]:
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [line["loss"] for line in map(json.loads, lines) if "loss" in line]
@@ -44,15 +33,14 @@ def test_two_processes_learn_what_one_does_however_often_they_are_stopped(tmp_pa
     (tmp_path / "one").mkdir()
     learn(tmp_path / "one")
     folder = tmp_path / "two"
-    running = start(folder, 2, pause=0.1)
-    while not (folder / "metrics.jsonl").is_file() or len(losses(folder)) < 3:
-        assert running.poll() is None
-        time.sleep(0.05)
-    running.send_signal(signal.SIGTERM)
-    assert running.wait(60) != 0
-    done = len(losses(folder))
-    assert 3 <= done < len(losses(tmp_path / "one"))
-    assert start(folder, 2).wait(120) == 0
+    folder.mkdir()
+    script = Path(__file__).with_name("together.py")
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    subprocess.run([sys.executable, str(script), str(folder)], env=environment, timeout=120, check=True)
+    exits = json.loads((folder / "exits.json").read_text(encoding="utf-8"))
+    assert sorted(exits["stopped"]) == [130, 143], "one was told so, and the other stopped with it"
+    assert 3 <= exits["steps"] < len(losses(tmp_path / "one"))
+    assert exits["continued"] == [0, 0]
     assert losses(folder) == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     one, two = (torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("one", "two"))
     for name, weight in one.items():

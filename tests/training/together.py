@@ -1,16 +1,25 @@
-"""A random model, trained in as many processes as were started.
+"""A random model, trained by two processes, one of which is told to stop, and then by two others to the end.
 
-torchrun --nproc-per-node 2 together.py FOLDER PAUSE
+    python together.py FOLDER
+
+The processes are forked once torch is here, which is what makes the test quick; what a launcher would set is set here.
+Writes FOLDER/exits.json: how both ended, before and after.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import signal
+import socket
 import sys
 import time
 from pathlib import Path
 
+import peft  # noqa: F401
 import torch
+import transformers  # noqa: F401
 
 from sqlwright.recipe import TrainSettings
 from sqlwright.training.lora import trainable
@@ -51,6 +60,49 @@ def learn(folder: Path, pause: float = 0.0) -> None:
         torch.save(weights, folder / "weights.pt")
 
 
+def start(folder: Path, pause: float) -> list[int]:
+    """Return the process numbers of two ranks that train together."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    numbers = []
+    for rank in range(2):
+        number = os.fork()
+        if number:
+            numbers.append(number)
+            continue
+        os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        code = 1
+        try:
+            torch.set_num_threads(1)
+            learn(folder, pause)
+            code = 0
+        except KeyboardInterrupt:
+            code = 130
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        finally:
+            os._exit(code)
+    return numbers
+
+
+def ended(numbers: list[int]) -> list[int]:
+    return [os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) for number in numbers]
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    numbers = start(folder, pause=0.1)
+    metrics = folder / "metrics.jsonl"
+    while not metrics.is_file() or metrics.read_text(encoding="utf-8").count('"loss"') < 3:
+        time.sleep(0.02)
+    os.kill(numbers[1], signal.SIGTERM)  # the one that doesn't write
+    stopped = ended(numbers)
+    done = metrics.read_text(encoding="utf-8").count('"loss"')
+    values = {"stopped": stopped, "steps": done, "continued": ended(start(folder, pause=0.0))}
+    (folder / "exits.json").write_text(json.dumps(values), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    learn(Path(sys.argv[1]), float(sys.argv[2]))
+    main()
