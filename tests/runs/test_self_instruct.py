@@ -121,6 +121,26 @@ def test_a_query_passes_or_has_a_fault(sql: SqlProblems, case: dict[str, Any]) -
     assert sql.fault(case["sql"], case["checks"]) == case["fault"]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("Exercise: The function f takes a number and returns it.", "The function f takes a number and returns it."),
+        (
+            "The function f takes a number and returns it.\nTests:\nassert f(1) == 1\nSolution:\n",
+            "The function f takes a number and returns it.",
+        ),
+        (
+            "The function f takes a number and tests: returns it.\n\n**Solution**:\nreturn",
+            "The function f takes a number and tests: returns it.",
+        ),
+        ("Reverse the string.\nTest:\nassert reverse('ab') == 'ba'", ""),
+        ("def f(number): return number, as the function does it", ""),
+    ],
+)
+def test_exercises_end_where_tests_begin(text: str, problem: str) -> None:
+    assert PythonProblems(PLAIN).read_problem(text) == problem
+
+
 @pytest.mark.parametrize("case", TEXTS["python tests"], ids=lambda case: case["id"])
 def test_asserts_that_can_fail_are_kept(case: dict[str, Any]) -> None:
     assert list(PythonProblems(PLAIN).read_tests(case["text"], case["problem"])) == case["tests"]

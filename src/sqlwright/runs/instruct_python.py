@@ -74,8 +74,9 @@ class PythonProblems:
         return self._prompt(f"Exercise: {problem}\nTests:\n{tests[0]}\nWrite its solution in Python.")
 
     def read_problem(self, text: str) -> str:
-        """Return the exercise as one paragraph, empty where it is too short or code."""
+        """Return the exercise as one paragraph, up to tests or a solution; empty where it is too short or code."""
         found = re.sub(r"^[\s*#]*exercise\b[^:\n]{0,40}:[\s*]*", "", text.partition("```")[0], flags=re.IGNORECASE)
+        found = re.split(r"^[\s*#]*(?:tests?|solution)\b[\s*]*:", found, flags=re.IGNORECASE | re.MULTILINE)[0]
         words = found.split()
         return " ".join(words) if 6 <= len(words) <= 200 and "def " not in found else ""
 
