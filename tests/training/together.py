@@ -15,11 +15,11 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-import peft  # noqa: F401
 import torch
-import transformers  # noqa: F401
+from nursery import in_child
 
 from sqlwright.recipe import TrainSettings
 from sqlwright.training.lora import trainable
@@ -65,26 +65,13 @@ def start(folder: Path, pause: float) -> list[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    numbers = []
-    for rank in range(2):
-        number = os.fork()
-        if number:
-            numbers.append(number)
-            continue
+
+    def train_as(rank: int) -> None:
         os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        code = 1
-        try:
-            torch.set_num_threads(1)
-            learn(folder, pause)
-            code = 0
-        except KeyboardInterrupt:
-            code = 130
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        finally:
-            os._exit(code)
-    return numbers
+        learn(folder, pause)
+
+    return [in_child(partial(train_as, rank)) for rank in range(2)]
 
 
 def ended(numbers: list[int]) -> list[int]:

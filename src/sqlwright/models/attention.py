@@ -31,7 +31,7 @@ class Group:
 
 
 class Memory(Protocol):
-    """Keys and values that outlive one pass through the model; see `models.torch_engine`."""
+    """Keys and values that outlive one pass through the model; see `models.memory`."""
 
     def attend(
         self,

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from sqlwright.errors import RecipeError
 from sqlwright.models.architectures import use_shared_prefix_attention
 from sqlwright.models.device import keep_freed_memory
 from sqlwright.recipe import PreferSettings, TrainSettings
@@ -26,6 +25,7 @@ from sqlwright.training import checkpoint
 from sqlwright.training.kinds import make_trainable
 from sqlwright.training.lora import trainable
 from sqlwright.training.loss import token_logs
+from sqlwright.training.optimizer import move
 from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs
 from sqlwright.training.preference import (
     Pair,
@@ -281,17 +281,14 @@ class _Run:
 
     def update(self, loss: float) -> float:
         """Move the weights along their gradients, and return the norm that these had."""
-        norm = float(torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.hand.train.max_gradient_norm))
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            self.optimizer.zero_grad()
-            raise RecipeError(
-                f"Step {self.step + 1}: expected a finite loss, found {loss}. Lower prefer.learning_rate."
-            )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return norm
+        return move(
+            self.optimizer,
+            loss=loss,
+            rate=self._rate(),
+            max_norm=self.hand.train.max_gradient_norm,
+            step=self.step + 1,
+            setting="prefer.learning_rate",
+        )
 
     def _rate(self) -> float:
         """Return the learning rate of the next step: up over the first tenth, then straight down."""

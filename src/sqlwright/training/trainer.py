@@ -23,6 +23,7 @@ from sqlwright.training import checkpoint
 from sqlwright.training.kinds import make_trainable
 from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
+from sqlwright.training.optimizer import move
 from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
 from sqlwright.training.ranks import Ranks
 from sqlwright.training.stopper import Stopper
@@ -249,16 +250,14 @@ class _Run:
             total += loss.item()
         total, stop = self.ranks.add_up(self.weights.values(), total, float(asked()))
         self.stopping = stop > 0
-        norm = torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.settings.max_gradient_norm)
-        if not math.isfinite(total) or not math.isfinite(float(norm)):
-            self.optimizer.zero_grad()
-            raise RecipeError(
-                f"Step {self.step + 1}: expected a finite loss, found {total}. Lower train.learning_rate."
-            )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        norm = move(
+            self.optimizer,
+            loss=total,
+            rate=rate,
+            max_norm=self.settings.max_gradient_norm,
+            step=self.step + 1,
+            setting="train.learning_rate",
+        )
         seconds = time.perf_counter() - started
         self.step += 1
         self.questions += questions
@@ -266,7 +265,7 @@ class _Run:
         return self._log(
             loss=total / targets,
             learning_rate=rate,
-            gradient_norm=float(norm),
+            gradient_norm=norm,
             questions_per_second=questions / seconds,
             tokens_per_second=tokens / seconds,
             peak_memory_mb=peak_memory_mb(self.device),
