@@ -11,6 +11,8 @@ from needs import needs
 pytest.importorskip("torch")
 pytest.importorskip("xllamacpp")
 
+from small_recipe import write_recipe
+
 from sqlwright import pipeline
 from sqlwright.errors import RecipeError
 from sqlwright.models.adapter import read_adapter
@@ -19,41 +21,14 @@ from sqlwright.recipe_file import read_recipe
 
 needs("peft")
 
-RECIPE = """
-name = "curriculum"
-[model]
-base = "{base}"
-[data]
-train = ["package:quickstart/train.json"]
-evaluate = ["package:quickstart/evaluate.json"]
-databases = "package:quickstart/database"
-max_train = 12
-max_evaluate = 2
-[prompt]
-sample_values = 0
-max_schema_tokens = 64
-[train]
-learning_rate = 1e-3
-rank = 2
-questions_per_step = 3
-questions_per_sequence = 3
-tokens_per_batch = 512
-phases = [{hardness = ["easy", "medium"], epochs = 0.5}, {hardness = ["hard", "extra"], learning_rate = 2e-3}]
-[predict]
-baseline = false
-max_tokens = 6
-[evaluate]
-metrics = ["robust"]
-[export]
-check_prompts = 0
-"""
+PHASES = (
+    'phases = [{hardness = ["easy", "medium"], epochs = 0.5}, {hardness = ["hard", "extra"], learning_rate = 2e-3}]'
+)
 
 
 @pytest.fixture
 def recipe(short_model: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "curriculum.toml"
-    path.write_text(RECIPE.replace("{base}", str(short_model)), encoding="utf-8")
-    return path
+    return write_recipe(tmp_path, "curriculum", short_model, 12, PHASES)
 
 
 def test_each_phase_has_its_adapter_and_its_scores(

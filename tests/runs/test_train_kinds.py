@@ -10,6 +10,8 @@ from needs import needs
 torch = pytest.importorskip("torch")
 pytest.importorskip("xllamacpp")
 
+from small_recipe import write_recipe  # noqa: E402
+
 from sqlwright import pipeline  # noqa: E402
 from sqlwright.errors import ModelError, RecipeError  # noqa: E402
 from sqlwright.export.gguf_adapter import write_gguf_adapter  # noqa: E402
@@ -20,38 +22,10 @@ from sqlwright.recipe_file import read_recipe  # noqa: E402
 
 needs("peft")
 
-RECIPE = """
-name = "kind"
-[model]
-base = "{base}"
-[data]
-train = ["package:quickstart/train.json"]
-evaluate = ["package:quickstart/evaluate.json"]
-databases = "package:quickstart/database"
-max_train = 6
-max_evaluate = 2
-[prompt]
-sample_values = 0
-max_schema_tokens = 64
-[train]
-learning_rate = 1e-3
-rank = 2
-questions_per_step = 3
-questions_per_sequence = 3
-tokens_per_batch = 512
-[predict]
-baseline = false
-max_tokens = 6
-[export]
-check_prompts = 2
-"""
-
 
 @pytest.fixture
 def recipe(short_model: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "kind.toml"
-    path.write_text(RECIPE.replace("{base}", str(short_model)), encoding="utf-8")
-    return path
+    return write_recipe(tmp_path, "kind", short_model, 6)
 
 
 @pytest.mark.parametrize(("kind", "checked"), [("freeze", 2), ("dora", 0)])

@@ -207,7 +207,7 @@ def _card(run: Run, facts: dict[str, Any]) -> str:
     data = ", ".join(recipe.data.train)
     return f"""---
 base_model: {adapter.base}
-library_name: {"peft" if _by_peft(run) else "gguf"}
+library_name: {"peft" if _by_peft(adapter) else "gguf"}
 tags: [text-to-sql, {recipe.train.kind}, sqlwright]
 ---
 # {recipe.name}
@@ -218,7 +218,7 @@ tags: [text-to-sql, {recipe.train.kind}, sqlwright]
 - Data: {data}; the licence of the data applies to the adapter.
 - Prompt style: `{adapter.style}`, {adapter.sample_values} sample values per text column, {adapter.few_shot} solved
   questions and up to {adapter.matched_values} matched values per question (`prompt.json`).
-- Files: {_files(run, adapter)}.
+- Files: {_files(adapter)}.
 - Check: {facts.get("agree", 0)} of {facts.get("checked", 0)} greedy answers agree between llama.cpp and torch.
 {_preference_line(run)}{_merged_line(facts)}
 
@@ -242,8 +242,8 @@ def _preference_line(run: Run) -> str:
     return f"- Then {method} on {found['answers']:,} of its own answers, {found['right']:.0%} of them right.\n"
 
 
-def _by_peft(run: Run) -> bool:
-    return (run.folder.adapter / "adapter_config.json").is_file()
+def _by_peft(adapter: Adapter) -> bool:
+    return (adapter.folder / "adapter_config.json").is_file()
 
 
 def _what(run: Run) -> str:
@@ -256,7 +256,7 @@ def _what(run: Run) -> str:
     return f"{names.get(train.kind, 'A LoRA adapter')} (rank {train.rank}, alpha {train.alpha:g}) for"
 
 
-def _files(run: Run, adapter: Adapter) -> str:
+def _files(adapter: Adapter) -> str:
     peft = "`adapter_model.safetensors` and `adapter_config.json` for PEFT"
     if adapter.weights.suffix != ".gguf":
         return peft
@@ -265,7 +265,7 @@ def _files(run: Run, adapter: Adapter) -> str:
         if adapter.whole
         else "`adapter.gguf` for llama.cpp"
     )
-    return gguf + (f", {peft}" if _by_peft(run) else "")
+    return gguf + (f", {peft}" if _by_peft(adapter) else "")
 
 
 def _merged_line(facts: dict[str, Any]) -> str:
