@@ -42,7 +42,7 @@ from sqlwright.decoding.confidence import (
     write_confidence,
 )
 from sqlwright.decoding.ranker import fit
-from sqlwright.decoding.retry import asked_again
+from sqlwright.decoding.retry import AGAIN, asked_again
 from sqlwright.evaluation.robust import RobustItem, score_robust
 from sqlwright.models.adapter import read_adapter
 from sqlwright.models.engines import open_engine
@@ -153,7 +153,7 @@ def answer(
         second = build_prompts(failed, databases, found.prompt_format(path), engine.count_tokens)
         retried = [one for wave in predict(engine, prompt_waves(second, _ROWS), _MAX_TOKENS) for one in wave]
         print(f"{len(failed)} asked once more", flush=True)
-    again = {one.id.removesuffix(" again"): one.sql for one in retried}
+    again = {one.id.removesuffix(AGAIN): one.sql for one in retried}
     return {prompt.id: prompt for prompt in prompts}, answers, again
 
 

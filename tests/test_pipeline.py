@@ -25,6 +25,8 @@ pytest.importorskip("torch")
 
 from sqlwright import pipeline
 from sqlwright.cli.app import run as run_command
+from sqlwright.databases import Executor
+from sqlwright.decoding.retry import AGAIN
 from sqlwright.errors import RecipeError, RunLockedError
 from sqlwright.models.gguf_file import read_header
 from sqlwright.recipe_file import read_recipe
@@ -295,6 +297,26 @@ def test_vote_and_repair_are_scored_beside_the_greedy_answers(recipe_path: Path,
         one.id for one in read_records(folder.completions, Completion)
     ]
     assert run(recipe_path, runs, "predict.repair=true", only="evaluate").redone() == []
+
+
+def test_what_cannot_be_run_is_asked_once_more(recipe_path: Path, runs: Path) -> None:
+    recorder = run(recipe_path, runs, "predict.retry=true", only="evaluate")
+    assert recorder.redone() == ["predict.retry", "predict.best", "evaluate"]
+    folder = RunFolder(runs / "small")
+    first, second, best = (
+        {one.id.removesuffix(AGAIN): one for one in read_records(path, Completion)}
+        for path in (folder.completions, folder.retried, folder.best)
+    )
+    databases = {name: Path(path) for name, path in json.loads((folder.path / "databases.json").read_text()).items()}
+    with Executor(workers=1) as executor:
+        runs_now = {key: executor.run(databases[one.database], one.sql).ok for key, one in first.items()}
+        assert set(second) == {key for key, ok in runs_now.items() if not ok} != set()
+        for key, one in best.items():
+            taken = not runs_now[key] and executor.run(databases[one.database], second[key].sql).ok
+            assert one.sql == (second[key].sql if taken else first[key].sql)
+    report = json.loads(folder.report.read_text(encoding="utf-8"))
+    assert list(report["scores"])[-1] == "after fine-tuning, retry"
+    assert run(recipe_path, runs, "predict.retry=true", only="evaluate").redone() == []
 
 
 def test_a_run_can_start_from_an_adapter(recipe_path: Path, runs: Path) -> None:

@@ -6,8 +6,9 @@
 A stage names what it depends on (`inputs`), does its work (`execute`) and names what it wrote (`outputs`). The loop
 runs every stage whose inputs changed since it was last done and says why; a stage that was interrupted goes on where
 it stopped. `prefer` learns on from the model's own answers, where the recipe asks for it, and belongs to the command
-`train`. `predict` comes up to four times: with the base model alone, for the comparison, with the adapter after each
-phase of a curriculum, with the adapter, and with the adapter by repair and vote, where the recipe asks for them.
+`train`. `predict` comes up to five times: with the base model alone, for the comparison, with the adapter after each
+phase of a curriculum, with the adapter, and, where the recipe asks for them, with the adapter once more for what can't
+be run, and by repair and vote.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sqlwright.runs.outcome import Outcome
 from sqlwright.runs.plan import PlanReport, make_plan_report
 from sqlwright.runs.reporter import Reporter, Silent
 from sqlwright.runs.run import Run
-from sqlwright.runs.stages import best, evaluate, export, predict, prefer, prepare, train
+from sqlwright.runs.stages import best, evaluate, export, predict, prefer, prepare, retry, train
 from sqlwright.training.ranks import Ranks, join
 
 
@@ -83,12 +84,21 @@ STAGES: tuple[Stage, ...] = (
         frozenset({"prepare", "train", "prefer"}),
     ),
     Stage(
+        "predict.retry",
+        "predict",
+        retry.inputs,
+        retry.execute,
+        lambda run: [run.folder.retried],
+        frozenset({"prepare", "train", "prefer", "predict"}),
+        lambda run: run.recipe.predict.retry,
+    ),
+    Stage(
         "predict.best",
         "predict",
         best.inputs,
         best.execute,
         lambda run: [run.folder.best],
-        frozenset({"prepare", "train", "prefer", "predict"}),
+        frozenset({"prepare", "train", "prefer", "predict", "predict.retry"}),
         lambda run: run.recipe.predict.ladder,
     ),
     Stage(

@@ -277,10 +277,16 @@ class PredictSettings(_Section):
         "scored apart from the answers as they were written, and part of the vote where there is one.",
     )
 
+    retry: bool = Field(
+        False,
+        description="Show the model a query that can't be run, even after repair, and the database's complaint, once; "
+        "scored apart from the answers as they were written.",
+    )
+
     @property
     def ladder(self) -> bool:
         """Whether more is done than greedy decoding."""
-        return self.samples > 1 or self.repair
+        return self.samples > 1 or self.repair or self.retry
 
 
 class EvaluateSettings(_Section):

@@ -10,6 +10,9 @@ from dataclasses import replace
 from sqlwright.databases import Outcome
 from sqlwright.records import Question
 
+AGAIN = " again"
+"""What the id of a question that is asked once more ends with."""
+
 
 def asked_again(question: Question, sql: str, outcome: Outcome) -> Question:
     """Return the question with the SQL that failed as its last turn, and what the database said of it.
@@ -19,7 +22,7 @@ def asked_again(question: Question, sql: str, outcome: Outcome) -> Question:
     complaint = " ".join(outcome.message.split())
     return replace(
         question,
-        id=f"{question.id} again",
+        id=question.id + AGAIN,
         history=(*question.history, (question.text, sql)),
         evidence=" ".join(filter(None, [question.evidence, f"The query above fails: {complaint}."])),
     )

@@ -32,6 +32,7 @@ class RunFolder:
         self.preferred = path / "preferred"
         self.completions = path / "completions.jsonl"
         self.baseline = path / "completions.base.jsonl"
+        self.retried = path / "completions.retried.jsonl"
         self.best = path / "completions.best.jsonl"
         self.phases = path / "phases"
         self.verdicts = path / "verdicts.jsonl"

@@ -1,9 +1,10 @@
-"""Stage `predict.best`: the answers after repair and vote, beside the greedy ones, which stay as they are."""
+"""Stage `predict.best`: the answers after repair, vote and retry, beside the greedy ones, which stay as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sqlwright.databases import Executor, Limits
@@ -15,14 +16,16 @@ from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages import predict
 from sqlwright.runs.stages.prefer import made
+from sqlwright.runs.stages.retry import second_answers
 
 
 def inputs(run: Run) -> dict[str, str]:
-    """Return the greedy predictions and their inputs, and the settings of repair and vote."""
+    """Return the greedy predictions and their inputs, the settings of repair and vote, and what was asked once more."""
     settings = run.recipe.predict
     values = {"predict.samples": str(settings.samples), "predict.temperature": str(settings.temperature)}
     values |= {"predict.repair": str(settings.repair), "seconds": str(run.recipe.evaluate.seconds)}
     values |= {"seed": str(run.recipe.seed), "greedy predictions": hash_path(run.folder.completions)}
+    values |= {"second answers": hash_path(run.folder.retried)} if settings.retry else {}
     return predict.inputs_after(run) | values
 
 
@@ -32,20 +35,50 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     with Executor(settings.workers, Limits(seconds=settings.seconds)) as executor:
         repairer = Repairer(run.databases, executor) if run.recipe.predict.repair else None
         questions = {question.id: question.text for question in run.questions("evaluate")}
+        again = _Again(run.databases, executor, repairer, questions, second_answers(run))
         if run.recipe.predict.samples > 1:
             facts = predict.decode(
                 run,
                 going_on,
                 run.folder.best,
-                lambda engine, waves, progress: _winners(run, engine, waves, progress, executor, repairer, questions),
+                lambda engine, waves, progress: _winners(
+                    run, engine, waves, progress, executor, repairer, questions, again
+                ),
                 samples=run.recipe.predict.samples,
             )
         else:
-            assert repairer is not None
             greedy = list(read_records(run.folder.completions, Completion))
-            write_records(run.folder.best, _repaired(run, greedy, executor, repairer, questions))
+            mended = _repaired(run, greedy, executor, repairer, questions) if repairer else greedy
+            write_records(run.folder.best, map(again.better, mended))
             facts = {"questions": len(greedy)}
-        return facts | ({"repaired": repairer.repaired} if repairer else {})
+        facts |= {"repaired": repairer.repaired} if repairer else {}
+        return facts | ({"run after a retry": again.taken} if run.recipe.predict.retry else {})
+
+
+@dataclass
+class _Again:
+    """Second answers to questions whose first one couldn't be run; `taken` counts those that were better."""
+
+    databases: Mapping[str, Path]
+    executor: Executor
+    repairer: Repairer | None
+    questions: Mapping[str, str]
+    answers: Mapping[str, Completion]
+    taken: int = 0
+
+    def better(self, one: Completion) -> Completion:
+        """Return `one`, with the second answer's SQL where its own can't be run and that of the second can."""
+        place = self.databases.get(one.database)
+        if place is None or one.id not in self.answers or self.executor.run(place, one.sql).ok:
+            return one
+        sql = self.answers[one.id].sql
+        outcome = self.executor.run(place, sql)
+        if self.repairer:
+            sql, outcome = self.repairer.mended(sql, outcome, one.database, self.questions[one.id])
+        if not outcome.ok:
+            return one
+        self.taken += 1
+        return replace(one, sql=sql, candidates=tuple(dict.fromkeys((sql, *one.candidates, one.sql))))
 
 
 def _winners(
@@ -56,6 +89,7 @@ def _winners(
     executor: Executor,
     repairer: Repairer | None,
     questions: dict[str, str],
+    again: _Again,
 ) -> Iterator[list[Completion]]:
     """Yield the winners of the votes on each wave."""
     settings = run.recipe.predict
@@ -78,7 +112,7 @@ def _winners(
     ):
         done += len(wave)
         progress(done)
-        yield [one.winner for one in wave]
+        yield [again.better(one.winner) for one in wave]
 
 
 def _repaired(

@@ -103,6 +103,7 @@ def _completion_files(run: Run) -> dict[str, Path]:
     settings = run.recipe.predict
     rungs = [f"vote among {settings.samples}"] if settings.samples > 1 else []
     rungs += ["repair"] if settings.repair else []
+    rungs += ["retry"] if settings.retry else []
     best = {f"{last}, {' and '.join(rungs)}": run.folder.best} if rungs else {}
     return before | {last: run.folder.completions} | best
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlwright.decoding import Wave, predict, prompt_groups, prompt_waves
 from sqlwright.models.adapter import read_adapter
 from sqlwright.models.engines import PARALLEL, Engine, choose_engine, open_engine
 from sqlwright.prompts import build_prompts
-from sqlwright.records import Completion
+from sqlwright.records import Completion, Question
 from sqlwright.runs.folder import append_records, hash_path, read_appended, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import made
@@ -93,16 +93,19 @@ def decode(
     adapter: bool = True,
     samples: int = 1,
     phase: int = 0,
+    questions: Sequence[Question] | None = None,
+    label: str = "",
 ) -> dict[str, Any]:
-    """Write what `answer` gives for each wave of evaluation questions to `target`; return counts and speed.
+    """Write what `answer` gives for each wave of `questions` to `target`; return counts and speed.
 
+    Without `questions`, they are those of the evaluation.
     `answer` is given the engine, the waves, and what takes the number of questions done within these waves. `samples`
     answers are decoded to each question. Without `adapter`, the model is the one that training started from.
     """
     own = made(run) if adapter else None
     own = run.folder.phases / str(phase) if phase else own
     found = read_adapter(own) if own else run.adapter
-    questions = run.questions("evaluate")
+    questions = run.questions("evaluate") if questions is None else questions
     if not questions:
         target.write_text("", encoding="utf-8")
         return {"questions": 0}
@@ -127,7 +130,7 @@ def decode(
         waiting = _waiting(target, waves, going_on, run)
         already = len(questions) - sum(len(group) for wave in waiting for group in wave)
         which = f" (phase {phase})" if phase else "" if adapter or not made(run) else " (before training)"
-        label = "predict" + (f" ({samples} answers)" if samples > 1 else which)
+        label = label or "predict" + (f" ({samples} answers)" if samples > 1 else which)
 
         def progress(done: int) -> None:
             run.reporter.progress(label, already + done, len(questions))
