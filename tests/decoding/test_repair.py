@@ -51,6 +51,10 @@ def executor() -> Iterator[Executor]:
             "SELECT name FROM singer WHERE id IN (SELECT singer_id FROM concert WHERE place = 'Arena')",
             [("Ann",), ("Bob",)],
         ),
+        ("SELECT name FROM singer EXCEPT SELECT name FROM singer WHERE country = 'France'", [("Bob",)]),
+        ("SELECT theme FROM concert WHERE theme <> 'Ann'", [("Old",)]),
+        ("SELECT theme FROM concert WHERE theme = 'Free' OR theme = 'Bob'", [("Free",), ("Old",)]),
+        ("SELECT name, name FROM singer WHERE id = (SELECT singer_id FROM concert)", [("Ann",), ("Bob",)]),
     ],
 )
 def test_texts_are_looked_for_in_the_rows(
@@ -71,7 +75,9 @@ def test_texts_are_looked_for_in_the_rows(
         "SELECT name FROM singer WHERE country = 'Atlantis'",
         "SELECT count(*) FROM singer WHERE country = 'Atlantis'",
         "SELECT name FROM singer WHERE country = 'FR' AND age > 90",
-        "SELECT name FROM singer EXCEPT SELECT name FROM singer WHERE country = 'France'",
+        "SELECT name FROM singer WHERE country = 'FR' OR name = 'Bobb'",
+        "SELECT theme FROM concert WHERE theme <> 'Free' OR theme = '9000'",
+        "SELECT theme FROM concert WHERE place = (SELECT place FROM concert WHERE concert_id = 1)",
         "SELECT code FROM country EXCEPT SELECT code FROM country",
         "SELECT theme FROM concert JOIN singer ON singer_id = id WHERE singer.id IS NOT NULL AND age > 90",
         "SELECT zodiac FROM singer",

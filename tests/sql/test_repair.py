@@ -16,6 +16,7 @@ from sqlwright.sql.parse import parse_query
 from sqlwright.sql.placed import compared_texts, with_text
 from sqlwright.sql.relink import relinked
 from sqlwright.sql.repair import repair
+from sqlwright.sql.slips import slips
 
 HERE = Path(__file__).parent / "fixtures"
 LINES = (HERE / "repair.tsv").read_text(encoding="utf-8").splitlines()[1:]
@@ -112,6 +113,7 @@ def test_any_names_get_an_answer(schema: Schema, form: str, words: list[str]) ->
     for one in compared_texts(sql, schema):
         assert with_text(sql, schema, one.number, "country", "country_name", "France") != sql
     assert all(parse_query(text) is not None for text in absent(sql, schema))
+    assert (other := slips(sql, schema, "How old are singers and fans?")) is None or parse_query(other) is not None
 
 
 @pytest.mark.parametrize("line", (HERE / "relink.tsv").read_text(encoding="utf-8").splitlines()[1:])
@@ -121,6 +123,17 @@ def test_tables_are_linked_as_the_schema_does(line: str, schema: Schema, concert
     assert found == (wanted or None)
     if found:
         assert relinked(found, schema, question) is None
+        with Executor(workers=1) as executor:
+            assert executor.run(concerts, found).ok
+
+
+@pytest.mark.parametrize("line", (HERE / "slips.tsv").read_text(encoding="utf-8").splitlines()[1:])
+def test_slips_are_said_otherwise(line: str, schema: Schema, concerts: Path) -> None:
+    sql, question, wanted = [*line.split("\t"), "", ""][:3]
+    found = slips(sql, schema, question)
+    assert found == (wanted or None)
+    if found:
+        assert slips(found, schema, question) is None
         with Executor(workers=1) as executor:
             assert executor.run(concerts, found).ok
 

@@ -1,12 +1,12 @@
 """Answers put right by what the database has: names by its schema, texts by its rows.
 
 What can't be run for a wrong name gets repairs in order (see `sql.repair`), and the first that runs is kept. What runs
-is linked as the schema's tables are (see `sql.relink`). What finds nothing is looked at for texts that the column they
-are compared with doesn't hold: the row's own spelling is taken, or the column that does hold the text, in the same
-table or in one that is linked to it; flags are written as the column writes them. Queries for a year or for what isn't
-there are turned into a form that can find it (see `sql.periods`, `sql.absent`). These are kept only if they find
-something. A date that the question doesn't give, where it asks for what didn't happen, is tested for NULL. Other
-answers that run and find rows are left alone.
+is rid of slips (see `sql.slips`) and linked as the schema's tables are (see `sql.relink`), and looked at for texts that
+the column they are compared with doesn't hold: the column that does hold the text is taken, in the same table or in one
+that is linked to it. What finds nothing takes the row's own spelling, too, and flags as the column writes them, and
+queries for a year or for what isn't there are turned into a form that can find it (see `sql.periods`, `sql.absent`).
+These are kept only if they find something. A date that the question doesn't give, where it asks for what didn't happen,
+is tested for NULL. Other answers that run and find rows are left alone.
 
 Not covered: other engines than SQLite; queries that find rows and mean something else.
 """
@@ -24,6 +24,7 @@ from sqlwright.sql.periods import whole_periods
 from sqlwright.sql.placed import Compared, compared_texts, holds_texts, with_text
 from sqlwright.sql.relink import relinked
 from sqlwright.sql.repair import repair
+from sqlwright.sql.slips import slips
 
 _LOOK_UP = Limits(seconds=2, rows=2000)
 _SPELT_LIKE = 0.82
@@ -57,9 +58,10 @@ class Repairer:
             return sql, outcome
         found = self._named(sql, outcome, place, database, question) if outcome.status == "error" else (sql, outcome)
         if found[1].ok:
+            found = self._unslipped(*found, place, database, question)
             found = self._relinked(*found, place, database, question)
             found = self._undated(*found, place, question)
-        if found[1].ok and not telling(found[1]):
+        if found[1].ok:
             found = self._placed(*found, place, database)
         if found[1].ok and not telling(found[1]):
             found = self._turned(*found, place, database, question)
@@ -80,6 +82,15 @@ class Repairer:
                 return text, found
         return sql, outcome
 
+    def _unslipped(
+        self, sql: str, outcome: Outcome, place: Path | str, database: str, question: str
+    ) -> tuple[str, Outcome]:
+        """Return the query without slips, unless it then finds the same or less."""
+        text = slips(sql, self._schema(database), question)
+        found = self._executor.run(place, text) if text else outcome
+        better = found.ok and found.rows != outcome.rows and (telling(found) or not telling(outcome))
+        return (text, found) if text and better else (sql, outcome)
+
     def _relinked(
         self, sql: str, outcome: Outcome, place: Path | str, database: str, question: str
     ) -> tuple[str, Outcome]:
@@ -95,17 +106,22 @@ class Repairer:
         return (text, found) if text and found.ok and telling(found) else (sql, outcome)
 
     def _placed(self, sql: str, outcome: Outcome, place: Path | str, database: str) -> tuple[str, Outcome]:
-        """Return the query with its texts where the database holds them, if it then finds something."""
+        """Return the query with its texts where the database holds them, if it then finds something.
+
+        Where it finds something already, only a text that its column doesn't hold is looked at, and its spelling stays.
+        """
         schema = self._schema(database)
         text = sql
         for one in compared_texts(sql, schema):
             held = next(self._places(one, place, schema), None)
+            if telling(outcome) and (one.value.isdigit() or held is None or held[2] != one.value):
+                continue
             if held is not None and held != (one.table, one.column, one.value):
                 text = with_text(text, schema, one.number, *held) or text
         if text == sql:
             return sql, outcome
         found = self._executor.run(place, text)
-        return (text, found) if found.ok and telling(found) else (sql, outcome)
+        return (text, found) if found.ok and telling(found) and found.rows != outcome.rows else (sql, outcome)
 
     def _turned(
         self, sql: str, outcome: Outcome, place: Path | str, database: str, question: str

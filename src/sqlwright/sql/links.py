@@ -176,4 +176,12 @@ def _words(text: str) -> list[str]:
 
 
 def _same_word(one: str, other: str) -> bool:
-    return one == other or (min(len(one), len(other)) > 2 and one.rstrip("s") == other.rstrip("s"))
+    return one == other or (min(len(one), len(other)) > 2 and _singular(one) == _singular(other))
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return f"{word[:-3]}y"
+    if word.endswith(("sses", "shes", "ches", "xes")):
+        return word[:-2]
+    return word.removesuffix("s") if not word.endswith("ss") else word

@@ -83,7 +83,10 @@ def _path(known: Known, scope: Scope, own: str, column: str, table: str) -> list
     for link in known.links:
         if (link.table, link.column, link.other) == (own, column, table):
             return [link]
-    return known.path([own], table) or known.path([one for one in scope.tables.values() if one], table)
+    present = [one for one in scope.tables.values() if one]
+    path = known.path([own], table) or known.path(present, table)
+    there = [number for number, link in enumerate(path, 1) if link.other in present]
+    return path[max(there, default=0) :]
 
 
 def _comparisons(tree: exp.Query, known: Known) -> Iterator[tuple[Scope, str, exp.Column, exp.Expr]]:
@@ -91,11 +94,13 @@ def _comparisons(tree: exp.Query, known: Known) -> Iterator[tuple[Scope, str, ex
     made = {one.alias.lower() for one in tree.find_all(exp.CTE)}
     for select in list(tree.find_all(exp.Select)):
         scope = Scope(select, known, made)
-        for node in list(select.find_all(exp.EQ, exp.In)):
+        for node in list(select.find_all(exp.EQ, exp.NEQ, exp.In)):
             if node.find_ancestor(exp.Select) is not select:
                 continue
-            sides = [(node.this, node.expression), (node.expression, node.this)] if isinstance(node, exp.EQ) else []
-            sides += [(node.this, value) for value in node.expressions] if isinstance(node, exp.In) else []
+            if isinstance(node, exp.In):
+                sides = [(node.this, value) for value in node.expressions]
+            else:
+                sides = [(node.this, node.expression), (node.expression, node.this)]
             for column, value in sides:
                 name = _owner(scope, column)
                 if name and (_is_text(scope, value) or _is_flag(scope, name, column, value)):

@@ -19,6 +19,7 @@ from sqlwright.databases import Schema
 from sqlwright.sql.links import Known, Link, identifier
 from sqlwright.sql.parse import parse_query
 from sqlwright.sql.scopes import Scope
+from sqlwright.sql.slips import as_membership, one_column
 
 
 def relinked(sql: str, schema: Schema, question: str = "") -> str | None:
@@ -38,7 +39,7 @@ def relinked(sql: str, schema: Schema, question: str = "") -> str | None:
             if scope.unknown or not scope.tables:
                 continue
             changed |= _joins(scope) | _inner_columns(scope, made) | _counted(scope) | _count_of_groups(select)
-            changed |= _needless(scope)
+            changed |= _needless(scope) | _joined_twice(scope)
         return tree.sql(dialect="sqlite") if changed else None
     except (SqlglotError, RecursionError):
         return None
@@ -103,6 +104,71 @@ def _needless(scope: Scope) -> bool:
     return changed
 
 
+def _joined_twice(scope: Scope) -> bool:
+    """Make one of two joins of a table that are made alike, to one row or by one column; return whether there were any.
+
+    Such are two of a table by its key, and two by one column of which only one has conditions.
+    """
+    select = scope.select
+    changed = False
+    for join in list(select.args.get("joins") or ()):
+        name, condition = join.this.alias_or_name.lower(), join.args.get("on")
+        if join.side or not isinstance(condition, exp.EQ) or name not in scope.tables:
+            continue
+        ends = _ends(scope, condition)
+        own = next((end for end in ends if end[0] == name), None)
+        if own is None or len(ends) < 2:
+            continue
+        other = next(end for end in ends if end is not own)
+        first = next((one for one in _twins(scope, name) if _alike(scope, one, own, other)), None)
+        if first is None:
+            continue
+        scope.drop(name)
+        for one in [one for one in select.find_all(exp.Column) if one.table.lower() == name]:
+            scope.qualify(one, first)
+        changed = True
+    return changed
+
+
+def _twins(scope: Scope, name: str) -> list[str]:
+    """Return the names before it in the FROM that its table goes by, too."""
+    clauses = (scope.select.args["from_"], *scope.select.args["joins"])
+    order = [clause.this.alias_or_name.lower() for clause in clauses]
+    return [one for one in order[: order.index(name)] if scope.tables[one] == scope.tables[name]]
+
+
+def _alike(scope: Scope, first: str, own: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Return whether `first` stands for the same rows as the table joined by `own` and `other`, as far as is known."""
+    name, column = own
+    tested = {one: _tested(scope, one) for one in (first, name)}
+    if other == (first, column):
+        keys = [key.lower() for key in scope.known.tables[scope.tables[name]].primary_key]
+        return keys == [column] or not _shown(scope, first, column)
+    if all(tested.values()) or other[0] in (first, name):
+        return False
+    return any(
+        {(first, column), other} == set(_ends(scope, join.args["on"]))
+        for join in scope.select.args["joins"]
+        if isinstance(join.args.get("on"), exp.EQ)
+    )
+
+
+def _ends(scope: Scope, condition: exp.EQ) -> list[tuple[str, str]]:
+    """Return the two columns that a condition compares, as far as it can be told whose they are."""
+    return [one for one in (_place(scope, side) for side in (condition.this, condition.expression)) if one]
+
+
+def _tested(scope: Scope, name: str) -> bool:
+    """Return whether a condition of the WHERE or HAVING has a column of the table."""
+    clauses = (scope.select.args.get("where"), scope.select.args.get("having"))
+    return any(_is_of(scope, one, name) for clause in clauses if clause for one in clause.find_all(exp.Column))
+
+
+def _shown(scope: Scope, name: str, column: str) -> bool:
+    """Return whether another column of the table is used."""
+    return any(_is_of(scope, one, name) and one.name.lower() != column for one in scope.select.find_all(exp.Column))
+
+
 def _is_of(scope: Scope, column: exp.Column, name: str) -> bool:
     return column.table.lower() == name or (not column.table and name in scope.having(column.name.lower()))
 
@@ -148,17 +214,16 @@ def _place(scope: Scope, node: exp.Expr) -> tuple[str, str] | None:
 
 
 def _inner_columns(scope: Scope, made: set[str]) -> bool:
-    """Have queries within an IN select the column that refers to the one before it."""
+    """Have queries that a column is looked up in select the column that refers to the one before it."""
     changed = False
-    for test in list(scope.select.find_all(exp.In)):
-        inner = test.args.get("query")
-        inner = inner.this if isinstance(inner, exp.Subquery) else inner
+    for test in list(scope.select.find_all(exp.In, exp.EQ)):
+        looked_up = one_column(test.args.get("query") or test.expression)
         outer = _place(scope, test.this)
-        if test.find_ancestor(exp.Select) is not scope.select or outer is None or not isinstance(inner, exp.Select):
+        if test.find_ancestor(exp.Select) is not scope.select or outer is None or looked_up is None:
             continue
-        shown = inner.selects[0] if len(inner.selects) == 1 else None
+        inner, shown = looked_up
         within = Scope(inner, scope.known, made)
-        if not isinstance(shown, exp.Column) or within.unknown or not within.tables:
+        if within.unknown or not within.tables:
             continue
         name = shown.name.lower()
         table, column = scope.tables[outer[0]], outer[1]
@@ -171,15 +236,25 @@ def _inner_columns(scope: Scope, made: set[str]) -> bool:
             for link in scope.known.links
             if (link.table, link.other, link.other_column) == (inside, table, column)
         ]
-        if len(links) != 1 or (own and links[0][1].column == name):
+        keys = _keys(within) if not own and not links else []
+        if len(links) + len(keys) != 1 or (own and links[0][1].column == name):
             continue
-        one, link = links[0]
+        one, asked = keys[0] if keys else (links[0][0], links[0][1].column)
         group = inner.args.get("group")
         for node in (shown, *(each for each in (group.expressions if group else ()) if each == shown)):
-            node.set("this", identifier(scope.known.columns[link.table][link.column]))
+            node.set("this", identifier(scope.known.columns[within.tables[one]][asked]))
             node.set("table", identifier(within.spelt[one]) if len(within.tables) > 1 else None)
+        if isinstance(test, exp.EQ):
+            as_membership(test)
         changed = True
     return changed
+
+
+def _keys(scope: Scope) -> list[tuple[str, str]]:
+    """Return the only table's name and its key of one column; nothing where there are more."""
+    (name, table), *others = scope.tables.items()
+    keys = scope.known.tables[table].primary_key
+    return [(name, keys[0].lower())] if not others and len(keys) == 1 else []
 
 
 def _counted(scope: Scope) -> bool:

@@ -107,6 +107,8 @@ class _Mender:
 
     def _mend_scope(self, scope: Scope, outer: Sequence[Scope]) -> None:
         own = scope.columns()
+        if outer and own and not any(column.table or scope.having(column.name.lower()) for column in own):
+            outer = ()  # Nothing of its own table: the outer query's columns are not what is meant.
         for column in own:
             if column.args.get("db"):  # as in city.Temperature.Jan
                 column.set("db", None)
@@ -196,7 +198,7 @@ class _Mender:
                     link = path[-1]
                     base = next(one for one in (*before, *scope.tables) if scope.tables.get(one) == link.table)
                     own, other = scope.column(base, link.column), scope.column(name, link.other_column)
-                    join.set("on", exp.EQ(this=own, expression=other))
+                    condition.replace(exp.EQ(this=own, expression=other))
                     self.changed = True
             kept.append(join)
             before.append(name)

@@ -1,0 +1,133 @@
+"""Slips: queries that run and say what nobody means, said otherwise.
+
+A column shown twice, rows ordered by whether a test holds, and a column compared with the first of a query's many rows.
+No gold of Spider's training part has such a thing but by mistake. What is returned is a proposal.
+
+Not covered: what is shown twice by other names for the table; tests among the columns shown.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sqlwright.databases import Schema
+from sqlwright.sql.links import Known
+from sqlwright.sql.parse import parse_query
+from sqlwright.sql.scopes import Scope
+
+_TESTS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.In, exp.Between, exp.Like)
+
+
+def slips(sql: str, schema: Schema, question: str) -> str | None:
+    """Return what `sql` likely means; None where it has no such slip.
+
+    A column shown twice is that of another table the question names, or is shown once; `ORDER BY price > 100` without
+    a LIMIT is a condition; `= (SELECT …)` of many rows is IN.
+    """
+    tree = parse_query(sql)
+    if tree is None:
+        return None
+    known = Known(schema, question)
+    made = {one.alias.lower() for one in tree.find_all(exp.CTE)}
+    try:
+        changed = False
+        for select in list(tree.find_all(exp.Select)):
+            changed |= _test_as_order(select) | _one_of_many(select)
+            scope = Scope(select, known, made)
+            if not scope.unknown:
+                changed |= _shown_twice(scope)
+        return tree.sql(dialect="sqlite") if changed else None
+    except (SqlglotError, RecursionError):
+        return None
+
+
+def one_column(node: exp.Expr | None) -> tuple[exp.Select, exp.Column] | None:
+    """Return the query in parentheses that `node` is and the column that it shows, if it shows one of all its rows."""
+    inner = node.this if isinstance(node, exp.Subquery) else node
+    if not isinstance(inner, exp.Select) or inner.args.get("limit") or len(inner.selects) != 1:
+        return None
+    shown = inner.selects[0]
+    return (inner, shown) if isinstance(shown, exp.Column) else None
+
+
+def as_membership(test: exp.EQ) -> exp.In:
+    """Put `column IN (query)` in the place of `column = (query)` and return it."""
+    query = test.expression
+    found = exp.In(this=test.this.copy(), query=query if isinstance(query, exp.Subquery) else exp.Subquery(this=query))
+    test.replace(found)
+    return found
+
+
+def _one_of_many(select: exp.Select) -> bool:
+    changed = False
+    for test in list(select.find_all(exp.EQ)):
+        own = test.find_ancestor(exp.Select) is select
+        if own and isinstance(test.this, exp.Column) and one_column(test.expression):
+            as_membership(test)
+            changed = True
+    return changed
+
+
+def _test_as_order(select: exp.Select) -> bool:
+    """Make conditions of tests that rows are ordered by; return whether there are any."""
+    order = select.args.get("order")
+    tests = [one for one in order.expressions if isinstance(one.this, _TESTS)] if order else []
+    if order is None or not tests or select.args.get("limit"):
+        return False
+    for one in tests:
+        grouped = one.this.find(exp.AggFunc) is not None
+        if grouped and not select.args.get("group"):
+            return False
+        (select.having if grouped else select.where)(one.this.copy(), copy=False)
+    left = [one for one in order.expressions if one not in tests]
+    select.set("order", exp.Order(expressions=left) if left else None)
+    return True
+
+
+def _shown_twice(scope: Scope) -> bool:
+    """Show a column of another table for one that is shown again, else show it once; return whether any was."""
+    select = scope.select
+    seen: set[tuple[str, str]] = set()
+    changed = False
+    for shown in list(select.selects):
+        if not isinstance(shown, exp.Column) or isinstance(shown.this, exp.Star):
+            continue
+        column = shown.name.lower()
+        owners = scope.having(column)
+        name = shown.table.lower() or (owners[0] if len(owners) == 1 else "")
+        if name not in owners:
+            continue
+        if (name, column) not in seen:
+            seen.add((name, column))
+            continue
+        other = _namesake(scope, column, seen)
+        if other:
+            shown.replace(scope.column(other, column))
+            seen.add((other, column))
+        elif len(select.selects) > 1 and not _of_set(select):
+            select.set("expressions", [one for one in select.selects if one is not shown])
+        else:
+            continue
+        changed = True
+    return changed
+
+
+def _namesake(scope: Scope, column: str, seen: set[tuple[str, str]]) -> str | None:
+    """Return the one table that the question names and that has the column, too; it is joined if it isn't there."""
+    tables = [table for table in scope.known.owners(column) if scope.known.asked(table)]
+    used = {scope.tables[name] for name, own in seen if own == column}
+    others = [table for table in tables if table not in used]
+    if len(others) != 1:
+        return None
+    if others[0] not in scope.tables.values():
+        path = scope.known.path(list(scope.tables.values()), others[0])
+        if not path:
+            return None
+        scope.join(path)
+    return next(name for name, table in scope.tables.items() if table == others[0])
+
+
+def _of_set(select: exp.Select) -> bool:
+    """Return whether other SELECTs have to show as many columns."""
+    return isinstance(select.parent, exp.SetOperation)
