@@ -121,7 +121,7 @@ class DataSettings(_Section):
         ge=0,
         le=1,
         description="Share of the training questions that are asked of a variant of their database: names written "
-        "another way, other order, fewer columns, other tables beside them; 0 makes none.",
+        "another way or by synonyms, other order, fewer columns, other tables beside them; 0 makes none.",
     )
     accept_leaks: tuple[LeakName, ...] = Field(
         (),

@@ -110,6 +110,8 @@ def test_a_large_database_is_left_alone(tmp_path: Path) -> None:
         ("OrderDate", {}, {"OrderDate", "order_date", "orderDate", "ORDER_DATE", "Order_Date", "Order Date"}),
         ("fname", {"fname": "first_name"}, {"fname", "first_name", "FirstName", "firstName", "FIRST_NAME"}),
         ("2nd", {}, {"2nd"}),
+        ("FirstName", {"first name": "given name", "name": "label"}, {"FirstName", "given_name", "GivenName"}),
+        ("amount", {"amount": "sum", "sum": "total"}, {"amount", "sum", "SUM"}),
     ],
 )
 def test_conventions(name: str, words: dict[str, str], expected: set[str]) -> None:

@@ -2,9 +2,9 @@
 
 A model that is trained on a hundred databases learns their habits: how names are written, how large a schema is. A
 variant is a copy of a database in which names follow another convention (`stu_id`, `StudentID`, "Student ID"), words
-are written out or shortened, tables and columns stand in another order, columns and tables that the questions don't
-need may be gone, and tables of another database may stand between them. The golds are rewritten accordingly, and kept
-where they return the same rows as before.
+are written out, shortened or exchanged for synonyms, tables and columns stand in another order, columns and tables that
+the questions don't need may be gone, and tables of another database may stand between them. The golds are rewritten
+accordingly, and kept where they return the same rows as before.
 
 Not covered: databases above `MOST_ROWS` rows in a table, views, engines other than SQLite.
 """
@@ -39,6 +39,31 @@ _SHORT = {
     "message": "msg", "minimum": "min", "number": "no", "order": "ord", "organization": "org", "percent": "pct",
     "person": "pers", "phone": "tel", "position": "pos", "price": "prc", "product": "prod", "quantity": "qty",
     "reference": "ref", "student": "stud", "temperature": "temp", "transaction": "txn", "value": "val", "year": "yr",
+}
+_SYNONYMS = {
+    "address": "residence", "advisor": "mentor", "aircraft": "plane", "airport": "airfield", "album": "record",
+    "amount": "sum", "apartment": "flat", "area": "surface", "author": "writer", "balance": "funds",
+    "book": "volume", "branch": "outlet", "budget": "funding", "building": "edifice", "capacity": "seats",
+    "car": "automobile", "category": "kind", "city": "town", "club": "society", "color": "colour", "company": "firm",
+    "concert": "gig", "cost": "expense", "country": "nation", "course": "class", "customer": "client",
+    "date of birth": "birthday", "department": "division", "description": "details", "details": "description",
+    "district": "quarter", "duration": "running time", "email": "mail", "employee": "staff member",
+    "event": "occasion", "first name": "given name", "fname": "given name", "full name": "whole name",
+    "game": "match", "gender": "sex", "grade": "mark", "height": "stature", "hire date": "employed since",
+    "home town": "origin", "hometown": "origin", "hotel": "inn", "investor": "backer", "job": "occupation",
+    "language": "tongue", "last name": "surname", "lname": "surname", "location": "place", "manager": "boss",
+    "match": "game", "member": "associate", "movie": "film", "nationality": "citizenship", "novel": "fiction",
+    "order": "purchase", "organization": "body", "owner": "holder", "party": "group", "payment": "remittance",
+    "people": "persons", "pet": "companion animal", "phone": "telephone", "photo": "picture", "player": "sportsman",
+    "population": "inhabitants", "position": "role", "price": "cost", "product": "article", "professor": "lecturer",
+    "publisher": "press", "quantity": "count", "rank": "standing", "rating": "score", "region": "zone",
+    "result": "outcome", "revenue": "turnover", "road": "route", "role": "function", "room": "chamber",
+    "salary": "wage", "sales": "turnover", "school": "academy", "score": "points", "season": "campaign",
+    "sex": "gender", "shop": "store", "singer": "vocalist", "song": "tune", "stadium": "arena", "station": "stop",
+    "status": "state", "store": "shop", "street": "road", "student": "pupil", "supplier": "vendor",
+    "teacher": "instructor", "team": "squad", "theme": "topic", "total": "overall", "town": "city",
+    "train": "railcar", "type": "kind", "weight": "mass", "winner": "champion", "work": "employment",
+    "worker": "labourer", "zip": "postal", "zipcode": "postal code",
 }
 # fmt: on
 _LONG = {short: long for long, short in _SHORT.items() if short not in ("id", "no", "cat", "char", "max", "min", "avg")}
@@ -167,9 +192,13 @@ class _Variant:
         self.tables += strangers
         draw.shuffle(self.tables)
         self.style = draw.choices([one for one, _ in _STYLES], [often for _, often in _STYLES])[0]
-        self.words = draw.choice(({}, {}, _SHORT, _LONG))
+        self.words = draw.choice(({}, {}, _SHORT, _LONG, self._synonyms(), self._synonyms()))
         self.table_names = self._names(table.name for table in self.tables)
         self.column_names = self._names(column.name for table in self.tables for column in table.columns)
+
+    def _synonyms(self) -> dict[str, str]:
+        """Return two in three of the synonyms: names that the questions' words have to be understood for."""
+        return {word: other for word, other in _SYNONYMS.items() if self.draw.random() < 2 / 3}
 
     def write(self, path: Path, executor: Executor) -> list[Question]:
         """Write the database and return the questions whose golds have the same rows there as before."""
@@ -270,11 +299,15 @@ class _Variant:
 
 
 def _renamed(name: str, style: Callable[[list[str]], str] | None, other: Mapping[str, str]) -> str:
-    """Return a name by another convention, its words written out or shortened by `other`."""
+    """Return a name by another convention, its words exchanged for those that `other` has for them."""
     if style is None:
         return name
     parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+", name)
-    words = [word for part in parts for word in other.get(part.lower(), part.lower()).split("_")]
+    text = " ".join(part.lower() for part in parts)
+    # Longest first, and each word once: "first name" is one thing, and a sum that was an amount stays one.
+    found = "|".join(sorted(map(re.escape, other), key=len, reverse=True))
+    text = re.sub(rf"\b(?:{found})\b", lambda one: other[one.group()], text) if other else text
+    words = text.replace("_", " ").split()
     if not words or words[0].isdigit():
         return name
     return style(words)
