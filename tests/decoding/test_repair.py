@@ -136,14 +136,28 @@ def test_a_repaired_answer_has_half_a_vote(database: Path, executor: Executor) -
             ("SELECT venue_name FROM concert", -0.1),
             ("SELECT nothing FROM nowhere", -0.1),
             ("SELECT name FROM singer", -0.9),
+            ("SELECT T1.name FROM singer AS T1", -1.9),
         )
     ]
     prompt, repairer = Prompt("7", "concerts", "p", "s"), Repairer({"concerts": database}, executor)
     found = vote(prompt, answers, database, executor, repairer)
     assert found.greedy.sql == "SELECT venue_name FROM concert"
     assert found.winner.sql == "SELECT name FROM singer"
-    assert found.share == pytest.approx(1 / 3)
+    assert found.share == pytest.approx(1 / 2)
     repaired = "SELECT venue.venue_name FROM concert JOIN venue ON concert.place = venue.venue_id"
-    assert found.winner.candidates == ("SELECT name FROM singer", repaired, "SELECT nothing FROM nowhere")
+    others = ("SELECT T1.name FROM singer AS T1", repaired, "SELECT nothing FROM nowhere")
+    assert found.winner.candidates == ("SELECT name FROM singer", *others)
     alone = vote(prompt, answers[:2], database, executor, repairer)
     assert (alone.winner.sql, alone.share) == (repaired, 0.25)
+
+
+def test_less_than_half_of_the_votes_is_too_few_against_a_greedy_answer(database: Path, executor: Executor) -> None:
+    prompt, repairer = Prompt("7", "concerts", "p", "s"), Repairer({"concerts": database}, executor)
+    answers = [
+        Answer(sql, (1,), (-0.1,), True, 0.5)
+        for sql in ("SELECT venue_name FROM concert", "SELECT nothing FROM nowhere", "SELECT name FROM singer")
+    ]
+    found = vote(prompt, answers, database, executor, repairer)
+    assert found.winner.sql == "SELECT venue.venue_name FROM concert JOIN venue ON concert.place = venue.venue_id"
+    assert found.winner.candidates[1] == "SELECT name FROM singer"
+    assert found.share == pytest.approx(1 / 6)

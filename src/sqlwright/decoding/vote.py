@@ -3,6 +3,7 @@
 Self-consistency for SQL: texts that differ can have the same result, and answers that don't run are no candidates at
 all; repaired ones count half, since half of them are right. Results that say little (no rows, or nothing but zeros and
 NULLs) count half, since wrong conditions often have them. Ties go to the result whose likeliest answer is likelier.
+Against a greedy answer that says something, half of all votes are needed: answers that agree by chance are few.
 With a ranker (see `ranker`), an answer counts as much as it is likely to be right.
 """
 
@@ -20,6 +21,9 @@ from sqlwright.decoding.repair import Repairer, telling
 from sqlwright.models.engines import Engine
 from sqlwright.models.gguf import Answer
 from sqlwright.records import Completion, Prompt
+
+_MAJORITY = 0.5
+"""The share of the votes by which another result wins against that of a greedy answer that runs and says something."""
 
 # Digits of a float that count when results are compared.
 _DIGITS = 6
@@ -84,7 +88,8 @@ def vote(
 ) -> Voted:
     """Return the vote on the answers to a prompt, the first of which is the greedy one.
 
-    Each different text is run once. Where none runs, the greedy answer stays.
+    Each different text is run once. Where none runs, the greedy answer stays, and so it does where it says something
+    and no other result has half of the votes. A `ranker` knows better.
     """
     greedy = completion(prompt, answers[0])
     written = [greedy, *(completion(prompt, answer) for answer in answers[1:])]
@@ -106,16 +111,28 @@ def vote(
         ]
     order = rank([(one.sql, one.log_probability) for one in written], outcomes, repaired, sure)
     by_sql = {one.sql: one for one in reversed(written)}
-    votes = [_weight(outcomes[one.sql], one.sql in repaired) for one in written]
-    key = _result(outcomes[order[0]])
-    share = sum(v for v, one in zip(votes, written, strict=True) if _result(outcomes[one.sql]) == key) if key else 0.0
+    shares = _shares(written, outcomes, repaired)
+    first = written[0].sql
+    if not ranker and telling(outcomes[first]) and shares[order[0]] < _MAJORITY:
+        order.sort(key=lambda sql: sql != first)
     winner = replace(
         by_sql[order[0]],
         candidates=tuple(order),
         tokens=sum(one.tokens for one in written),
         seconds=round(sum(one.seconds for one in written), 4),
     )
-    return Voted(greedy, winner, share / len(written))
+    return Voted(greedy, winner, shares[order[0]])
+
+
+def _shares(
+    written: Sequence[Completion], outcomes: Mapping[str, Outcome], repaired: Collection[str]
+) -> dict[str, float]:
+    """Return what part of all votes the result of each SQL has; 0 for what doesn't run."""
+    votes: dict[Any, float] = {}
+    for one in written:
+        key = _result(outcomes[one.sql])
+        votes[key] = votes.get(key, 0.0) + _weight(outcomes[one.sql], one.sql in repaired)
+    return {one.sql: votes[_result(outcomes[one.sql])] / len(written) for one in written}
 
 
 def rank(
