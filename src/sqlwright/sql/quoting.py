@@ -1,9 +1,11 @@
-"""Names that need quotes and stand without them: `FROM Order Details` means `FROM "Order Details"`.
+"""Names that need quotes or dots and stand without them: `FROM Order Details` means `FROM "Order Details"`.
 
 Not covered: quotes of dialects other than SQLite's; columns named like a keyword, where no table's alias stands before.
 """
 
 from __future__ import annotations
+
+import re
 
 from sqlwright.databases import Schema
 from sqlwright.sql.lexer import Piece, lex
@@ -47,3 +49,13 @@ def _words(pieces: list[Piece]) -> tuple[str, ...]:
 def _is_plain(name: str) -> bool:
     """Return whether a name is of words and signs, as it would be written without quotes."""
     return all(piece.kind in {"word", "number", "operator", *_SPACES} for piece in lex(name))
+
+
+def with_dots(sql: str, schema: Schema) -> str:
+    """Return `sql` with the dots that it lacks between tables' short names and columns: `T2 price` is `T2.price`."""
+    columns = {column.name.lower() for table in schema.tables for column in table.columns}
+
+    def dotted(match: re.Match[str]) -> str:
+        return f"{match[1]}.{match[2]}" if match[2].lower() in columns else match[0]
+
+    return re.sub(r"\b(T\d+) (\w+)", dotted, sql, flags=re.IGNORECASE)

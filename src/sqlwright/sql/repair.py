@@ -22,7 +22,7 @@ from sqlwright.databases import Schema
 from sqlwright.sql.foreign import in_sqlite
 from sqlwright.sql.links import Known, Link, identifier, nearest
 from sqlwright.sql.parse import parse_query
-from sqlwright.sql.quoting import with_quotes
+from sqlwright.sql.quoting import with_dots, with_quotes
 from sqlwright.sql.scopes import Scope, selects_around
 
 Way = Literal["join", "replace"]
@@ -39,7 +39,7 @@ def repair(sql: str, schema: Schema, question: str = "") -> list[str]:
     known = Known(schema, question)
     ways: tuple[Way, ...] = ("join", "replace")
     found: list[tuple[bool, str]] = []
-    given, sql = sql, in_sqlite(with_quotes(sql, schema))
+    given, sql = sql, in_sqlite(with_dots(with_quotes(sql, schema), schema))
     if sql != given:
         found.append((False, sql))
     for way in ways:
@@ -98,12 +98,29 @@ class _Mender:
         self.changed = True
 
     def _table_of_columns(self, table: exp.Table, select: exp.Select | None) -> str | None:
-        """Return the table that has all columns which the query takes from an unknown one."""
-        called = table.alias_or_name.lower()
-        every = select.find_all(exp.Column) if select is not None else ()
-        names = {column.name.lower() for column in every if column.table.lower() == called}
-        fitting = [one for one, columns in self.known.columns.items() if names and names <= columns.keys()]
-        return min(fitting, key=lambda one: not self.known.asked(one), default=None)
+        """Return the table that has most of the columns which the query takes from an unknown one, half at least.
+
+        Of several, one that the question names comes first, then one with such a column as its key.
+        """
+        if select is None:
+            return None
+        called, alone = table.alias_or_name.lower(), not select.args.get("joins")
+        every = [one for one in select.find_all(exp.Column) if not isinstance(one.this, exp.Star)]
+        names = {
+            one.name.lower()
+            for one in every
+            if one.table.lower() == called or (alone and not one.table and one.find_ancestor(exp.Select) is select)
+        }
+        shared = {one: len(names & columns.keys()) for one, columns in self.known.columns.items()}
+        most = max(shared.values(), default=0)
+        if not most or 2 * most < len(names):
+            return None
+
+        def unlikely(one: str) -> tuple[bool, bool]:
+            keys = {key.lower() for key in self.known.tables[one].primary_key}
+            return not self.known.asked(one), not (keys and keys <= names)
+
+        return min((one for one, count in shared.items() if count == most), key=unlikely)
 
     def _mend_scope(self, scope: Scope, outer: Sequence[Scope]) -> None:
         own = scope.columns()
