@@ -219,10 +219,19 @@ class TrainSettings(_Section):
     tokens_per_batch: Annotated[int, Field(ge=128)] = Field(
         2048, description="Packed tokens that pass through the model at once; bounds the memory."
     )
+    activation_checkpointing: bool = Field(
+        False,
+        description="Keep only what enters each layer and compute the rest again for the gradients: less memory, more "
+        "time, the same result.",
+    )
     validate_every: Annotated[int, Field(ge=0)] = Field(
         0, description="Steps between validations; 0 validates at the start and at the end."
     )
     checkpoint_every: Annotated[int, Field(ge=1)] = Field(10, description="Steps between checkpoints.")
+
+
+SAME_STEPS = {"activation_checkpointing"}
+"""Settings of training that change no step: work that was begun without them goes on with them."""
 
 
 class PreferSettings(_Section):

@@ -16,11 +16,10 @@ from typing import Any
 import torch
 
 from sqlwright.errors import RecipeError
-from sqlwright.models.architectures import use_shared_prefix_attention
-from sqlwright.models.device import keep_freed_memory, peak_memory_mb
-from sqlwright.recipe import Phase, TrainSettings
+from sqlwright.models.device import peak_memory_mb
+from sqlwright.recipe import SAME_STEPS, Phase, TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.kinds import make_trainable
+from sqlwright.training.kinds import open_learner
 from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.optimizer import move
@@ -110,7 +109,9 @@ def make_plan(
             steps += dealt[: math.ceil(share * len(dealt))]
         phases.append((len(steps) - begin, phase.learning_rate or settings.learning_rate))
     held_out = deal_groups(validation, size, tokens, seed) if validation else []
-    given = settings.model_dump(mode="json", exclude={"interpolation"})  # matters after the last step only
+    given = settings.model_dump(
+        mode="json", exclude={"interpolation", *SAME_STEPS}
+    )  # the former matters after the last
     digest = hashlib.sha256(json.dumps([given, seed]).encode())
     for group in [group for step in steps for group in step] + held_out:
         digest.update(repr([(question.prefix, question.branch) for question in group]).encode())
@@ -141,9 +142,7 @@ def train(
     `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has
     other matrices than the settings ask for.
     """
-    keep_freed_memory()
-    use_shared_prefix_attention(model)
-    wrapped = make_trainable(model, settings, seed, start)
+    wrapped = open_learner(model, settings, seed, start)
     run = _Run(wrapped, plan, settings, folder, say, ranks)
     run.restore()
     ranks.wait()  # nobody reads a checkpoint that another one has just written

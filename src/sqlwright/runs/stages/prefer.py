@@ -220,8 +220,9 @@ def _rejection(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[A
 
 def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, dict[str, Any]]:
     """Learn to prefer right answers to wrong ones."""
+    from sqlwright.training.kinds import open_learner
     from sqlwright.training.preference import Pair, answered
-    from sqlwright.training.preference_loop import open_policy, train_dpo
+    from sqlwright.training.preference_loop import train_dpo
 
     model, tokenizer = _opened(run)
     pairs = []
@@ -230,7 +231,7 @@ def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, di
             pairs.append(Pair(answered(one, right.tokens, right.id), answered(one, wrong.tokens, wrong.id)))
     if not pairs:
         raise _nothing(miner, "both right and wrong answers")
-    policy = open_policy(model, run.recipe.train, run.recipe.seed, _start(run))
+    policy = open_learner(model, run.recipe.train, run.recipe.seed, _start(run))
     result = train_dpo(policy, pairs, _hand(run))
     first, last = result.lines[0], result.lines[-1]
     facts = {"pairs": len(pairs), "steps": result.steps, "seconds": round(result.seconds, 1)}
@@ -243,8 +244,9 @@ def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, di
 def _grpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, dict[str, Any]]:
     """Raise the reward of answers that are drawn from the model as it learns."""
     from sqlwright.models.torch_engine import TorchEngine
+    from sqlwright.training.kinds import open_learner
     from sqlwright.training.preference import answered
-    from sqlwright.training.preference_loop import Tried, open_policy, train_grpo
+    from sqlwright.training.preference_loop import Tried, train_grpo
     from sqlwright.training.trainer import make_plan
 
     recipe, settings = run.recipe, run.recipe.prefer
@@ -254,7 +256,7 @@ def _grpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, d
     plan = make_plan(
         encoded, [], recipe.train.model_copy(update={"epochs": settings.epochs, "phases": ()}), recipe.seed
     )
-    policy = open_policy(model, recipe.train, recipe.seed, _start(run))
+    policy = open_learner(model, recipe.train, recipe.seed, _start(run))
     _, parallel = _engine(run)
     engine = TorchEngine.around(policy.get_base_model(), tokenizer, parallel)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlwright.errors import DataError, RecipeError
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import PromptFormat, build_prompts, cut_notes
-from sqlwright.recipe import TrainSettings
+from sqlwright.recipe import SAME_STEPS, TrainSettings
 from sqlwright.records import Prompt
 from sqlwright.runs.adapter_folder import write_adapter
 from sqlwright.runs.folder import hash_path
@@ -30,10 +30,12 @@ def inputs(run: Run) -> dict[str, str]:
     """Return what the adapter depends on: model, prompts, training settings, questions, seed."""
     recipe = run.recipe
     settings = recipe.train.model_dump(mode="json")
-    # How often progress is saved or measured does not change the result; a run that was made before the newer settings
-    # existed stays up to date while they are off.
+    # How often progress is saved or measured, and how gradients are computed, does not change the result; a run that
+    # was made before the newer settings existed stays up to date while they are off.
     defaults = TrainSettings().model_dump(mode="json")
-    without = {"checkpoint_every", "validate_every"} | {key for key in _NEWER if settings[key] == defaults[key]}
+    without = {"checkpoint_every", "validate_every", *SAME_STEPS} | {
+        key for key in _NEWER if settings[key] == defaults[key]
+    }
     values = {f"train.{key}": json.dumps(value) for key, value in settings.items() if key not in without}
     values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
