@@ -87,7 +87,7 @@ def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
     for epoch in range(math.ceil(hand.prefer.epochs)):
         dealt = deal_pairs(
             pairs,
-            settings.questions_per_sequence,
+            settings.sharing,
             settings.questions_per_step,
             settings.tokens_per_batch,
             hand.seed * 100_003 + epoch,

@@ -23,7 +23,16 @@ from sqlwright.training.kinds import open_learner
 from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.optimizer import move
-from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
+from sqlwright.training.packing import (
+    Encoded,
+    Load,
+    Pack,
+    deal_groups,
+    deal_packs,
+    deal_passes,
+    deal_steps,
+    group_size,
+)
 from sqlwright.training.ranks import Ranks
 from sqlwright.training.stopper import Stopper
 
@@ -51,7 +60,12 @@ class Plan:
     @property
     def tokens(self) -> int:
         """Tokens that pass through the model over all steps, prefixes counted once per group."""
-        return sum(_size(group) for step in self.steps for group in step)
+        return sum(group_size(group) for step in self.steps for group in step)
+
+    def largest_pass(self, tokens: int) -> Load:
+        """Return the most tokens and the most keys of a pass through the model, where `tokens` bounds them."""
+        loads = [Load.of(one) for step in self.steps for one in deal_passes(step, tokens)]
+        return Load(max((one.tokens for one in loads), default=0), max((one.keys for one in loads), default=0))
 
     def phase_of(self, step: int) -> tuple[int, int, float]:
         """Return the first step of the phase that a step belongs to, the one behind its last, and its peak rate."""
@@ -92,7 +106,7 @@ def make_plan(
     """
     steps: list[list[list[Encoded]]] = []
     phases: list[tuple[int, float]] = []
-    size, tokens = settings.questions_per_sequence, settings.tokens_per_batch
+    size, tokens = settings.sharing, settings.tokens_per_batch
     passes = 0
     for number, phase in enumerate(settings.phases or (Phase(),), 1):
         own = [q for q in questions if not phase.hardness or hardness.get(q.id) in phase.hardness]
@@ -130,20 +144,21 @@ def train(
     start: Path | None = None,
     after_phase: Callable[[int, Any], None] = lambda *_: None,
     ranks: Ranks = _ALONE,
+    track: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> TrainResult:
     """Return the model trained over all steps of the plan, as `settings.kind` has it.
 
     Training goes on from `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 the weights
     end so far between their beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest
-    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step; `after_phase` gets the number of
-    each phase but the last, and the model as it then is. With several `ranks`, each takes its share of every step, and
-    the first one writes. The result is the same, bit for bit on the CPU, however often
-    the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise
-    `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has
-    other matrices than the settings ask for.
+    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step and `track` the same; `after_phase`
+    gets the number of each phase but the last, and the model as it then is. With several `ranks`, each takes its share
+    of every step, and the first one writes. The result is the same, bit for bit on the CPU, however often the process
+    was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise `KeyboardInterrupt` or
+    `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has other matrices than the
+    settings ask for.
     """
     wrapped = open_learner(model, settings, seed, start)
-    run = _Run(wrapped, plan, settings, folder, say, ranks)
+    run = _Run(wrapped, plan, settings, folder, say, ranks, track)
     run.restore()
     ranks.wait()  # nobody reads a checkpoint that another one has just written
     total = plan.questions
@@ -195,9 +210,10 @@ class _Run:
         folder: Path,
         say: Callable[[str], None],
         ranks: Ranks,
+        track: Callable[[dict[str, Any]], None],
     ) -> None:
         self.model, self.plan, self.settings, self.folder, self.say = model, plan, settings, folder, say
-        self.ranks = ranks
+        self.ranks, self.track = ranks, track
         self.stopping = False
         self.weights = trainable(model)
         self.device = next(iter(self.weights.values())).device
@@ -238,7 +254,7 @@ class _Run:
         step = self.plan.steps[self.step]
         packs: list[Pack] = deal_packs(self.ranks.deal(step), self.settings.tokens_per_batch)
         targets = sum(question.targets for group in step for question in group)
-        tokens = sum(map(_size, step))
+        tokens = sum(map(group_size, step))
         questions = sum(map(len, step))
         self.model.train()
         total = 0.0
@@ -314,6 +330,7 @@ class _Run:
             return line
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        self.track(line)
         return line
 
 
@@ -326,7 +343,3 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
-
-
-def _size(group: Sequence[Encoded]) -> int:
-    return len(group[0].prefix) + sum(len(question.branch) for question in group)
