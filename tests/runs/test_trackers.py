@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -155,20 +156,32 @@ def mlflow(folder: Path, name: str) -> list[tuple[int, float]]:
 
 def wandb(folder: Path, name: str) -> list[tuple[int, float]]:
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
     found = []
     for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
         assert path.name == f"run-{name}.wandb"
-        store = DataStore()
-        store.open_for_scan(str(path))
-        while (data := store.scan_data()) is not None:
+        for data in _records(path.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)
             values = {one.key or one.nested_key[0]: one.value_json for one in record.history.item}
             if "loss" in values:
-                found.append((record.history.step.num, float(values["loss"])))
+                found.append((int(values["_step"]), float(values["loss"])))
     return found
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """Yield the records of a file in LevelDB's log format, behind a head of seven bytes."""
+    place, whole = 7, b""
+    while place + 7 <= len(data):
+        if 0x8000 - place % 0x8000 < 7:  # no head of a part fits into the rest of a block
+            place += 0x8000 - place % 0x8000
+            continue
+        _, length, part = struct.unpack_from("<IHB", data, place)
+        whole += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if part in (1, 4):  # all of a record, or its end
+            yield whole
+            whole = b""
 
 
 READERS: dict[str, Callable[[Path, str], list[tuple[int, float]]]] = {

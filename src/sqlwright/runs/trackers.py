@@ -46,17 +46,17 @@ class TensorBoard:
     def __init__(self, folder: Path, name: str) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder / "tensorboard" / name))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder / "tensorboard" / name))
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Append to the event file, at once: the process may be killed."""
         for key, value in values.items():
-            self._writer.add_scalar(key, value, step)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(key, value, step)
+        self._writer.flush()
 
     def close(self) -> None:
         """Close the event file."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class Trackio:

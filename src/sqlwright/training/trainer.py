@@ -36,7 +36,7 @@ from sqlwright.training.packing import (
 from sqlwright.training.ranks import Ranks
 from sqlwright.training.stopper import Stopper
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str, Sequence[float]], None]
 _ALONE = Ranks()
 
 
@@ -168,7 +168,7 @@ def train(
         while run.step < len(plan.steps):
             metrics = run.take_step(lambda: stopper.asked is not None)
             if progress:
-                progress(run.questions, total, f"loss {metrics['loss']:.3f}")
+                progress(run.questions, total, f"loss {metrics['loss']:.3f}", run.losses)
             last = run.step == len(plan.steps)
             due = settings.validate_every and run.step % settings.validate_every == 0
             if plan.validation and due and not last:
@@ -182,9 +182,8 @@ def train(
                 say(f"Stopped after step {run.step} of {len(plan.steps)}; the checkpoint is written.")
                 stopper.leave()
     run.finish()
-    losses = [line["loss"] for line in run.lines if "loss" in line]
     held_out = [line["validation_loss"] for line in run.lines if "validation_loss" in line]
-    return TrainResult(wrapped, run.step, run.questions, run.seconds, losses, held_out)
+    return TrainResult(wrapped, run.step, run.questions, run.seconds, run.losses, held_out)
 
 
 def mean_loss(model: Any, groups: Sequence[list[Encoded]], tokens: int) -> float:
@@ -225,6 +224,11 @@ class _Run:
         self.step = self.questions = 0
         self.seconds = 0.0
         self.lines: list[dict[str, Any]] = []
+
+    @property
+    def losses(self) -> list[float]:
+        """The training loss of every step so far."""
+        return [line["loss"] for line in self.lines if "loss" in line]
 
     def restore(self) -> None:
         """Go on from the newest checkpoint, if there is one; metrics after it are dropped."""

@@ -213,7 +213,7 @@ def _rejection(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[A
         settings,
         seed=recipe.seed,
         folder=folder,
-        progress=lambda done, total, note: run.reporter.progress("prefer", done, total, note),
+        progress=lambda done, total, note, losses: run.reporter.progress("prefer", done, total, note, losses),
         say=run.reporter.say,
         start=_start(run),
     )

@@ -132,7 +132,7 @@ def learn(
         settings,
         seed=recipe.seed,
         folder=folder.path,
-        progress=lambda done, total, note: run.reporter.progress("train", done, total, note),
+        progress=lambda done, total, note, losses: run.reporter.progress("train", done, total, note, losses),
         say=run.reporter.say,
         start=run.adapter.weights if run.adapter else None,
         after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
