@@ -52,7 +52,7 @@ def main() -> int:
         if (before["model"], before["layers"]) == (options.model, options.layers):
             found = before
     measure(options, found)
-    print_table(found["seconds"])
+    print(f"\n{table(found['seconds'])}")
     return 0
 
 
@@ -122,14 +122,19 @@ def ratios(seconds: dict[str, list[float]]) -> dict[int, dict[int, float]]:
     }
 
 
-def print_table(seconds: dict[str, list[float]]) -> None:
-    """Print the ratios as a table of Markdown."""
+def table(seconds: dict[str, list[float]]) -> str:
+    """Return the ratios as a table of Markdown."""
     found = ratios(seconds)
     counts = sorted({count for own in found.values() for count in own})
-    print("\n| schema tokens | " + " | ".join(f"{count} questions" for count in counts) + " |")
-    print("|---:|" + "---:|" * len(counts))
+    lines = [
+        "| schema tokens | " + " | ".join(f"{count} question{'s' * (count > 1)}" for count in counts) + " |",
+        "|---:|" + "---:|" * len(counts),
+    ]
     for length, own in found.items():
-        print(f"| {length:,} | " + " | ".join(f"{own[count]:.1f}" if count in own else "" for count in counts) + " |")
+        lines.append(
+            f"| {length:,} | " + " | ".join(f"{own[count]:.1f}" if count in own else "" for count in counts) + " |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

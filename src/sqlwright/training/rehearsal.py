@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from sqlwright.training.trainer import Plan
 
 # The more questions, the longer the head takes; the layers' speed is the same.
-_QUESTIONS = 6
-_TIMES = 3
+_QUESTIONS = 3
+_TIMES = 2
 # Of the last layer only the rows are computed that are learned from: about half of its work.
 _LAST = 0.5
 
@@ -106,7 +106,7 @@ def _timed(
 
 
 def _seconds(work: Callable[[], None], device: str) -> float:
-    """Return the seconds that some work takes: the middle of several times, after a first that counts for nothing."""
+    """Return the seconds that some work takes: the mean of a few times, after a first that counts for nothing."""
     found = []
     for _ in range(1 + _TIMES):
         started = time.perf_counter()
@@ -114,4 +114,4 @@ def _seconds(work: Callable[[], None], device: str) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
         found.append(time.perf_counter() - started)
-    return statistics.median(found[1:])
+    return statistics.fmean(found[1:])
