@@ -39,7 +39,8 @@ def main() -> int:
     before, after = page.partition(BEGIN)[0], page.partition(END)[2]
     layers = f"the first {found['layers']} layers of " if found["layers"] else ""
     repeats = min(map(len, found["seconds"].values()))
-    made = f"Measured with {layers}{found['model']}, {repeats} pass{'es' * (repeats > 1)} a bar, on {found['machine']['processor']}."
+    passes = f"{repeats} pass{'es' * (repeats > 1)} a bar"
+    made = f"Measured with {layers}{found['model']}, {passes}, on {found['machine']['processor']}."
     PAGE.write_text(f"{before}{BEGIN}\n{table(found['seconds'])}\n\n{made}\n{END}{after}", encoding="utf-8")
     print(FIGURE, PAGE)
     return 0

@@ -65,8 +65,9 @@ def rehearse(config: Any, settings: TrainSettings, plan: Plan, device: str, dtyp
     group = groups[len(groups) // 2][:_QUESTIONS]
     batch = pack([group])
     tokens, targets = batch.input_ids.shape[1], len(batch.labels)
-    one, _ = _timed(config, 1, settings, group, device, dtype)
-    two, weight = _timed(config, 2, settings, group, device, dtype)
+    whole = settings.model_copy(update={"layers": 0})
+    one, _ = _timed(config, 1, whole, group, device, dtype)
+    two, weight = _timed(config, 2, whole, group, device, dtype)
     layer = max(0.0, two - one) / tokens
     below = 0.0
     if settings.layers:
@@ -87,8 +88,7 @@ def _timed(
         short.layer_types = short.layer_types[:layers]
     with torch.random.fork_rng():
         model = AutoModelForCausalLM.from_config(short, dtype=dtype).to(device).requires_grad_(False)
-        chosen = settings.model_copy(update={"layers": 0 if settings.layers >= layers else settings.layers})
-        learner = open_learner(model, chosen, 0)
+        learner = open_learner(model, settings, 0)
     learner.train()
     weights = trainable(learner)
     optimizer = torch.optim.AdamW(list(weights.values()), lr=0.0)
