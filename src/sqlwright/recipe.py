@@ -213,16 +213,39 @@ class TrainSettings(_Section):
     questions_per_step: Annotated[int, Field(ge=1)] = Field(
         24, description="Questions per optimizer step (gradient accumulation over different databases)."
     )
-    questions_per_sequence: Annotated[int, Field(ge=1)] = Field(
-        12, description="Questions that share one copy of their schema in a packed sequence."
+    questions_per_sequence: Annotated[int, Field(ge=0)] = Field(
+        12,
+        description="Questions that share one copy of their schema in a packed sequence, at most; 0 takes as many as "
+        "`questions_per_step` and `tokens_per_batch` leave room for.",
     )
-    tokens_per_batch: Annotated[int, Field(ge=128)] = Field(
-        2048, description="Packed tokens that pass through the model at once; bounds the memory."
+    tokens_per_batch: Annotated[int, Field(ge=0)] = Field(
+        2048,
+        description="Packed tokens that pass through the model at once; bounds the memory. 0 takes as many as the "
+        "memory at hand has room for when training begins.",
+    )
+    activation_checkpointing: bool = Field(
+        False,
+        description="Keep only what enters each layer and compute the rest again for the gradients: less memory, more "
+        "time, the same result.",
     )
     validate_every: Annotated[int, Field(ge=0)] = Field(
         0, description="Steps between validations; 0 validates at the start and at the end."
     )
     checkpoint_every: Annotated[int, Field(ge=1)] = Field(10, description="Steps between checkpoints.")
+    tracker: Literal["none", "tensorboard", "trackio", "mlflow", "wandb"] = Field(
+        "none",
+        description="Who follows losses, rate, speed, memory and scores beside the report, on this machine unless the "
+        "tracker's own environment variables say otherwise (docs/trackers.md).",
+    )
+
+    @property
+    def sharing(self) -> int:
+        """The most questions that share one copy of their schema."""
+        return self.questions_per_sequence or self.questions_per_step
+
+
+SAME_STEPS = {"activation_checkpointing", "tracker"}
+"""Settings of training that change no step: work that was begun without them goes on with them."""
 
 
 class PreferSettings(_Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import pty
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sqlwright.cli import terminal
-from sqlwright.cli.terminal import Pace, TerminalReporter, duration
+from sqlwright.cli.terminal import Pace, TerminalReporter, duration, sparkline
 
 
 class Clock:
@@ -153,7 +154,8 @@ reporter.finish()
 def on_a_terminal(code: str, **variables: str) -> str:
     """Return what a program writes to a terminal of 90 columns that is all its streams."""
     leader, follower = pty.openpty()
-    environment = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "24"} | variables
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    environment |= {"TERM": "xterm-256color", "COLUMNS": "90", "LINES": "24"} | variables
     process = subprocess.Popen([sys.executable, "-c", code], stdout=follower, stderr=follower, env=environment)
     os.close(follower)
     seen = b""
@@ -178,6 +180,28 @@ def test_the_bar_on_a_terminal() -> None:
     assert "so far" in seen
     assert "a message that stays [bold]as it is[/bold]" in seen
     assert "\x1b[" in seen
+
+
+def test_the_loss_is_drawn_on_a_terminal_and_nowhere_else() -> None:
+    code = BAR.replace(
+        '"predict", done, 60)', '"train", done, 60, "loss 0.10", [4.0, 3.0, 2.0, 1.0][: done // 20 + 1])'
+    )
+    assert code != BAR
+    seen = on_a_terminal(code)
+    assert "█▅▁" in seen and "█▆▃▁" in seen
+    stream = io.StringIO()
+    reporter = TerminalReporter(stream=stream)
+    reporter.progress("train", 1, 4, "loss 0.50", [4.0, 0.5])
+    reporter.finish()
+    assert "█" not in stream.getvalue()
+
+
+def test_a_sparkline_keeps_the_shape_of_any_curve() -> None:
+    assert sparkline([]) == sparkline([1.0]) == sparkline([math.nan, 1.0]) == ""
+    assert sparkline([1.0, 1.0]) == "▄▄"
+    assert sparkline([float(n) for n in range(8)]) == "▁▂▃▄▅▆▇█"
+    long = sparkline([1000.0 - n for n in range(1000)])
+    assert len(long) == 16 and long[0] == "█" and long[-1] == "▁"
 
 
 def test_no_color_is_honoured() -> None:

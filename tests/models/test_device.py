@@ -13,6 +13,7 @@ from sqlwright.models.device import (  # noqa: E402
     choose_device,
     choose_dtype,
     choose_threads,
+    free_memory,
     keep_freed_memory,
     peak_memory_mb,
 )
@@ -37,6 +38,7 @@ def test_formats_and_threads() -> None:
     assert choose_threads(3) == 3
     assert choose_threads(0) == len(os.sched_getaffinity(0))
     assert peak_memory_mb("cpu") > 50
+    assert free_memory("cpu") > 1e8
 
 
 def test_keeping_freed_memory_changes_no_result() -> None:

@@ -77,8 +77,13 @@ def test_a_plan_counts_and_writes_nothing(recipe_path: Path, tiny_model: Path) -
 
 
 @pytest.mark.parametrize("override", ["seed=0", "data.max_train=40"])
-def test_the_plan_trains_exactly_what_training_does(recipe_path: Path, tiny_model: Path, override: str) -> None:
+def test_the_plan_trains_exactly_what_training_does(
+    recipe_path: Path, tiny_model: Path, override: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The counts are those of the plan that training makes from prepared questions."""
+    from sqlwright.training import rehearsal
+
+    monkeypatch.setattr(rehearsal, "rehearse", lambda *_: rehearsal.Pace(0.0, 0.0, 0.0, 0.0))
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.runs.folder import RunFolder
     from sqlwright.runs.reporter import Silent

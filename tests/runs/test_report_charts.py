@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sqlwright.records import Score
-from sqlwright.runs.report_charts import HOVER_POINTS, LossPoint, groups, href, loss_chart
+from sqlwright.runs.report_charts import HOVER_POINTS, LossPoint, groups, href, loss_chart, speed_chart
 
 
 def share(correct: int, total: int) -> Score:
@@ -76,3 +76,15 @@ def test_a_short_curve_is_drawn_as_it_is() -> None:
     first, last = chart.lines[0].points.split()[0], chart.lines[0].points.split()[-1]
     assert first.startswith("0,") and last.startswith("1000,")
     assert chart.summary == "Training loss from 1.000 to 0.100, over 10 steps."
+
+
+def test_speed_is_drawn_from_nothing_up_and_only_where_it_was_logged() -> None:
+    assert speed_chart([LossPoint(s, s, 1.0) for s in range(5)]) is None
+    assert speed_chart([LossPoint(1, 4, 1.0, questions_per_second=2.0)]) is None
+    points = [LossPoint(s, s, None, questions_per_second=4.0 if s == 3 else 2.0) for s in range(1, 11)]
+    chart = speed_chart([*points, LossPoint(11, 11, None, 0.5), LossPoint(12, 12, 1.0, questions_per_second=math.nan)])
+    assert chart is not None
+    assert chart.y_ticks[0] == (100, "0") and chart.y_ticks[-1] == (0, "4")
+    (line,) = chart.lines
+    assert line.points.split()[0] == "0,500" and line.points.split()[2].endswith(",0")
+    assert chart.summary == "2.00 questions per second in the middle of 10 steps, 2.00 at the slowest."

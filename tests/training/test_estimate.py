@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ pytest.importorskip("gguf")
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import read_header
 from sqlwright.recipe import TrainSettings
-from sqlwright.training.estimate import Sizes, available_memory, require_room
+from sqlwright.training.estimate import Sizes, fit_tokens, require_room
+from sqlwright.training.packing import Encoded, Load
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +48,18 @@ def test_weights_that_learn_are_counted_as_peft_counts_them(
     assert sizes.learning(chosen) == sum(weight.numel() for weight in trainable(model).values())
 
 
+LOAD = Load(2048, 9000)
+
+
 def test_more_that_learns_costs_more(sizes: Sizes) -> None:
     ladders = (
         [settings(layers=4), settings(), settings(kind="full")],
         [settings(rank=8), settings(rank=16)],
         [settings(kind="freeze", layers=10), settings(kind="freeze"), settings(kind="full")],
-        [settings(tokens_per_batch=1024), settings(tokens_per_batch=2048)],
+        [settings(activation_checkpointing=True), settings()],
     )
     for ladder in ladders:
-        bytes_ = [sizes.training_bytes(one) for one in ladder]
+        bytes_ = [sizes.training_bytes(one, LOAD) for one in ladder]
         assert bytes_ == sorted(bytes_) and len(set(bytes_)) == len(ladder)
     for ladder in ladders[:3]:
         for cost in (sizes.learning, sizes.disk_bytes):
@@ -68,15 +71,38 @@ def test_more_that_learns_costs_more(sizes: Sizes) -> None:
     assert sizes.training_flops(10, 0, settings(kind="full")) == 3 * sizes.forward_flops(10)
 
 
+def test_more_that_passes_takes_more_and_bfloat16_half(sizes: Sizes) -> None:
+    loads = [Load(1024, 4000), Load(2048, 4000), Load(2048, 9000)]
+    bytes_ = [sizes.training_bytes(settings(), load) for load in loads]
+    assert bytes_ == sorted(bytes_) and len(set(bytes_)) == 3
+    assert sizes.training_bytes(settings(), LOAD, width=2) < 0.7 * sizes.training_bytes(settings(), LOAD)
+
+
+def question(prefix: int, branch: int) -> Encoded:
+    return Encoded("q", "db", (1,) * prefix, (2,) * branch, 1)
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora", "full"])
+@pytest.mark.parametrize("memory", [5e9, 12e9])
+def test_tokens_fill_the_memory_at_hand_but_for_the_doubt(kind: str, memory: float, sizes: Sizes) -> None:
+    chosen = settings(kind=kind)
+    questions = [question(600, 60), question(200, 40)]
+    tokens = fit_tokens(sizes, chosen, questions, memory, 4)
+    group = Load.of([[question(400, 50)] * 12])
+    load = Load(tokens, round(tokens * group.keys / group.tokens))
+    assert sizes.training_bytes(chosen, load) == pytest.approx(0.75 * memory, rel=0.01)
+    assert fit_tokens(sizes, chosen, questions, memory / 2, 4) < tokens
+    assert (
+        fit_tokens(sizes, chosen.model_copy(update={"activation_checkpointing": True}), questions, memory, 4) > tokens
+    )
+    assert fit_tokens(sizes, chosen, questions, 1e8, 4) == 128
+
+
 def test_what_surely_does_not_fit_is_refused(sizes: Sizes) -> None:
     chosen = settings(kind="full")
-    memory, disk = sizes.training_bytes(chosen), sizes.disk_bytes(chosen)
-    require_room(sizes, chosen, memory=0.8 * memory, disk=0.8 * disk)
+    memory, disk = sizes.training_bytes(chosen, LOAD), sizes.disk_bytes(chosen)
+    require_room(sizes, chosen, LOAD, 4, memory=0.8 * memory, disk=0.8 * disk)
     with pytest.raises(ModelError, match=r"expected about [\d.]+ GB of memory, found [\d.]+ GB free. Lower"):
-        require_room(sizes, chosen, memory=0.7 * memory, disk=disk)
+        require_room(sizes, chosen, LOAD, 4, memory=0.7 * memory, disk=disk)
     with pytest.raises(ModelError, match=r"expected about [\d.]+ GB of disk for checkpoints.*--runs"):
-        require_room(sizes, chosen, memory=memory, disk=0.7 * disk)
-
-
-def test_this_machine_says_how_much_is_free() -> None:
-    assert 1e8 < available_memory() <= math.inf
+        require_room(sizes, chosen, LOAD, 4, memory=memory, disk=0.7 * disk)

@@ -18,6 +18,7 @@ from torch.nn.functional import logsigmoid  # noqa: E402
 
 from sqlwright.models.architectures import use_shared_prefix_attention  # noqa: E402
 from sqlwright.recipe import PreferSettings, TrainSettings  # noqa: E402
+from sqlwright.training.kinds import open_learner  # noqa: E402
 from sqlwright.training.lora import trainable, use_fast_lora  # noqa: E402
 from sqlwright.training.loss import pack_loss, score_targets, token_logs  # noqa: E402
 from sqlwright.training.packing import Encoded, pack  # noqa: E402
@@ -31,7 +32,7 @@ from sqlwright.training.preference import (  # noqa: E402
     dpo_loss,
     grpo_loss,
 )
-from sqlwright.training.preference_loop import Hand, Tried, open_policy, train_dpo, train_grpo  # noqa: E402
+from sqlwright.training.preference_loop import Hand, Tried, train_dpo, train_grpo  # noqa: E402
 
 needs("peft")
 
@@ -167,7 +168,7 @@ def test_dpo_makes_right_answers_likelier_than_wrong_ones(
     make_model: Callable[..., Any], make_questions: Callable[..., Groups], tmp_path: Path
 ) -> None:
     pairs = make_pairs(make_questions([(20, [(3, 4)] * 7), (9, [(3, 5)] * 5)]))
-    result = train_dpo(open_policy(make_model("qwen2"), TRAIN, 0, None), pairs, hand(tmp_path, epochs=3))
+    result = train_dpo(open_learner(make_model("qwen2"), TRAIN, 0, None), pairs, hand(tmp_path, epochs=3))
     assert result.lines[0]["loss"] == pytest.approx(0.6931, abs=1e-3), "both are as the reference has them"
     assert result.lines[-1]["right_first"] == 1.0 and result.lines[-1]["loss"] < 0.45
     assert result.lines[-1]["right_loss"] < 0.7 * result.lines[0]["right_loss"], "and right ones likelier than before"
@@ -201,7 +202,7 @@ def test_grpo_raises_the_reward(
     make_model: Callable[..., Any], make_questions: Callable[..., Groups], tmp_path: Path
 ) -> None:
     questions = [one for group in make_questions([(12, [(3, 1)] * 2)]) for one in group]
-    policy = open_policy(make_model("qwen2"), TRAIN, 0, None)
+    policy = open_learner(make_model("qwen2"), TRAIN, 0, None)
     result = train_grpo(policy, 10, lambda number: draw_with(policy, questions, 5, number), hand(tmp_path, beta=0.02))
     rewards = [line["reward"] for line in result.lines]
     assert sum(rewards[-3:]) / 3 > 0.8 > 0.5 > sum(rewards[:2]) / 2
@@ -212,7 +213,7 @@ def test_grpo_learns_nothing_where_all_answers_are_alike(
     make_model: Callable[..., Any], make_questions: Callable[..., Groups], tmp_path: Path
 ) -> None:
     (questions,) = make_questions([(12, [(3, 2)] * 2)])
-    policy = open_policy(make_model("qwen2"), TRAIN, 0, None)
+    policy = open_learner(make_model("qwen2"), TRAIN, 0, None)
     before = {name: weight.detach().clone() for name, weight in trainable(policy).items()}
     groups = [
         [Tried(answered(one, (3, number), f"{one.id} {number}"), 0.5) for number in range(3)] for one in questions
@@ -238,7 +239,7 @@ def test_a_loop_that_was_stopped_ends_with_the_same_matrices(
             if done == stop:
                 raise Stopped
 
-        policy = open_policy(make_model("llama"), TRAIN, 0, None)
+        policy = open_learner(make_model("llama"), TRAIN, 0, None)
         own = replace(hand(folder, epochs=2), progress=progress)
         if method == "dpo":
             return train_dpo(policy, make_pairs(groups), own)

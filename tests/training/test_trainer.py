@@ -67,6 +67,15 @@ def test_every_epoch_has_every_question_once_in_another_order(questions: list[En
     assert make_plan(questions, [], settings(epochs=2), seed=1).steps != two.steps
 
 
+def test_every_epoch_has_other_questions_share_a_sequence(questions: list[Encoded]) -> None:
+    plan = make_plan(questions, [], settings(epochs=2), seed=0)
+    groups = [frozenset(question.id for question in group) for step in plan.steps for group in step]
+    half = len(groups) // 2
+    first, second = set(groups[:half]), set(groups[half:])
+    assert len(first) == len(second) == half
+    assert len(first & second) < 0.5 * half, "most questions stand with others"
+
+
 def test_half_an_epoch_is_half_the_steps(questions: list[Encoded]) -> None:
     whole = make_plan(questions, [], settings(epochs=1), seed=0)
     half = make_plan(questions, [], settings(epochs=0.5), seed=0)

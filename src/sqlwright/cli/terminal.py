@@ -8,11 +8,13 @@ Not covered: results, which go to stdout (see `sqlwright.cli.tables`).
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from sqlwright.cli.tables import safe
@@ -27,6 +29,7 @@ LINE_EVERY = 10.0
 
 _WORDS = {"run": "", "continue": "continues", "redo": "once more", "up to date": "up to date"}
 _SHORTEST_WINDOW = 30.0
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def say(text: str) -> None:
@@ -117,6 +120,7 @@ class TerminalReporter:
         self._printed = time.monotonic()
         self._last: _State | None = None
         self._unfinished = False
+        self._curve: Sequence[float] = ()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -129,8 +133,9 @@ class TerminalReporter:
         self._printed = time.monotonic()
         self.say(": ".join(part for part in (f"{name} {_WORDS[action]}".rstrip(), why) if part))
 
-    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """Draw that `done` of `total` are done."""
+    def progress(self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = ()) -> None:
+        """Draw that `done` of `total` are done, and on a terminal the values of `curve` as a line of bars."""
+        self._curve = curve
         now = time.monotonic()
         if label != self._label:
             self._close_bar()
@@ -205,7 +210,8 @@ class TerminalReporter:
                 def render(column, task: Task) -> Text:
                     now = time.monotonic()
                     elapsed = duration(now - self._pace.began)
-                    return Text(f"{self.describe(self._last, now)}, {elapsed} so far" if self._last else "")
+                    words = f"{self.describe(self._last, now)}, {elapsed} so far" if self._last else ""
+                    return Text(f"{words} {sparkline(self._curve)}".rstrip())
 
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
@@ -229,6 +235,18 @@ class TerminalReporter:
                 now = time.monotonic()
                 self._print(f"{self._last.label} {self.describe(self._last, now)}, {duration(now - self._pace.began)}")
         self._unfinished = False
+
+
+def sparkline(values: Sequence[float], width: int = 16) -> str:
+    """Return the finite values as bars "█▆▃▂▁", each the mean of its share of the curve; empty for fewer than two."""
+    kept = [value for value in values if math.isfinite(value)]
+    if len(kept) < 2:
+        return ""
+    count = min(width, len(kept))
+    means = [fmean(kept[n * len(kept) // count : (n + 1) * len(kept) // count]) for n in range(count)]
+    low, high = min(means), max(means)
+    last = len(_BARS) - 1
+    return "".join(_BARS[round(last * (mean - low) / (high - low)) if high > low else last // 2] for mean in means)
 
 
 def duration(seconds: float) -> str:

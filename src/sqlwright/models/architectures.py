@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from sqlwright.errors import ModelError
 from sqlwright.models.attention import HELD, Group, InHand, Memory, attend, hidden_states
@@ -71,6 +73,19 @@ def use_shared_prefix_attention(model: Any) -> None:
         layer.forward = types.MethodType(_last_layer, layer)
     if expected is not None:
         _require_same(model, expected)
+
+
+def recompute_layers(model: Any) -> None:
+    """Make the layers of `model` keep their inputs alone and compute what gradients need again (Chen et al. 2016).
+
+    Values and gradients stay as they are. Of a model whose attention layers are told of a pack (`InHand`), gradients
+    must be computed before another pack passes. Called behind `use_shared_prefix_attention`, on the same model.
+    """
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    body = model.base_model
+    for layer in body.layers if hasattr(body, "layers") else body.h:
+        # Nothing is drawn in a pass (dropout is off), so there is no random state to keep.
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
 
 
 def _attention(

@@ -4,6 +4,10 @@ Queries of a prefix attend causally to the prefix; queries of a branch to the wh
 branch. Branches of a group are computed side by side as padded batches of neighbours (`deal_groups` sorts them by
 length), so no T × T mask is ever built: work and memory grow with k·L·(P + L), not with (P + k·L)². Padding exists
 inside this function only.
+
+The same on every device: torch's fused attention takes causal prefixes without a mask, and branches with one of
+L × (P + L) that all of them share. Where an architecture bends or shifts scores, or sees a window of a longer prefix,
+the prefix is weighed in blocks of rows.
 """
 
 from __future__ import annotations
@@ -14,8 +18,12 @@ from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 
 from sqlwright.models.scores import Rules
+
+# Where a prefix needs scores or a mask (see `Rules.plain`), they exist for so many pairs of positions at once.
+_SCORES_AT_ONCE, _LEAST_ROWS = 1 << 22, 16
 
 HELD = "sqlwright_pack_in_hand"
 """Where a model's body keeps the `InHand` of attention layers that transformers tells nothing."""
@@ -126,8 +134,20 @@ def _prefix_part(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rules: Rules
     if rules.plain(q.shape[2]):
         k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
         return scaled_dot_product_attention(q, k, v, is_causal=True, scale=rules.scaling).transpose(1, 2)
-    folded = q.reshape(1, k.shape[1], repeat * q.shape[2], -1)
-    return rules.weigh(folded, k, v, 0).reshape(q.shape).transpose(1, 2)
+    length = q.shape[2]
+    size = max(_LEAST_ROWS, _SCORES_AT_ONCE // (q.shape[1] * length))
+    outputs = []
+    for start in range(0, length, size):
+        end = min(length, start + size)
+        first = rules.first_seen(start)
+        rows = q[:, :, start:end]
+        given = rows.reshape(1, k.shape[1], repeat * (end - start), -1), k[:, :, first:end], v[:, :, first:end]
+        if size < length:  # each block's scores are computed again on the way back, else all would be kept
+            weighed = checkpoint(rules.weigh, *given, start - first, use_reentrant=False, preserve_rng_state=False)
+        else:
+            weighed = rules.weigh(*given, start - first)
+        outputs.append(weighed.reshape(rows.shape))
+    return torch.cat(outputs, dim=2).transpose(1, 2)
 
 
 def _branch_part(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import resource
 import sys
@@ -51,6 +52,17 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the largest there is
+
+
+def free_memory(device: Any) -> float:
+    """Return the bytes that can still be taken: of the GPU, or of this machine; infinity where it doesn't say."""
+    if torch.device(device).type == "cuda":
+        return float(torch.cuda.mem_get_info()[0])
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024.0
+    return math.inf
 
 
 def peak_memory_mb(device: Any) -> float:

@@ -56,6 +56,17 @@ def load_folder(folder: Path, dtype: torch.dtype, device: str = "cpu") -> Any:
     return model.to(device).eval()
 
 
+def load_config(folder: Path) -> Any:
+    """Return the configuration of the folder's model; raise `ModelError` where it can't be read."""
+    from transformers import AutoConfig
+
+    _require(folder)
+    try:
+        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder}: expected the configuration of a model of transformers, found: {error}") from None
+
+
 def load_folder_tokenizer(folder: Path) -> Any:
     """Return the folder's tokenizer; raise `ModelError` where it can't be read."""
     from transformers import AutoTokenizer

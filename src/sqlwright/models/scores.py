@@ -30,6 +30,13 @@ class Rules:
         """Return whether sequences of so many positions have nothing but causal attention."""
         return self.softcap is None and self.bias is None and (self.window is None or positions <= self.window)
 
+    def first_seen(self, position: int) -> int:
+        """Return the first position that a token at `position` and those behind it need keys of.
+
+        A bias goes by the key's own position, so all keys stay where there is one.
+        """
+        return 0 if self.window is None or self.bias is not None else max(0, position - self.window + 1)
+
     def weigh(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, first: int) -> torch.Tensor:
         """Return the attention output [B, H_kv, R·Q, D] for queries [B, H_kv, R·Q, D] at positions from `first` on.
 

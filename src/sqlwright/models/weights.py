@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlwright.errors import ModelError
-from sqlwright.models.folder import load_folder, read_peft_matrices
+from sqlwright.models.folder import load_config, load_folder, read_peft_matrices
 from sqlwright.models.gguf_file import GgufHeader, TensorPlace, read_header
 from sqlwright.models.rope import set_rope_theta
 
@@ -72,6 +72,14 @@ def _load(path: Path, dtype: torch.dtype, device: str) -> Any:
     model.model.rotary_emb = type(model.model.rotary_emb)(config=config)
     model.requires_grad_(False)
     return model.to(device).eval()
+
+
+def model_config(path: Path) -> Any:
+    """Return the transformers configuration of a GGUF file or a folder, None where only all the weights tell it."""
+    if path.is_dir():
+        return load_config(path)
+    header = read_header(path)
+    return _config(header) if header.architecture in FAST_ARCHITECTURES else None
 
 
 def merge_adapter(model: Any, path: Path) -> None:

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,14 @@ class RunFolder:
         record["outputs"] = {str(path.relative_to(self.path)): hash_path(path) for path in outputs}
         record["facts"] = dict(facts)
         self.write_manifest()
+
+    def keep(self, stage: str, name: str, decide: Callable[[], Any]) -> Any:
+        """Return what a stage in hand decided under `name`: now, unless it did so when its work was begun."""
+        kept = self.manifest["stages"][stage].setdefault("decided", {})
+        if name not in kept:
+            kept[name] = decide()
+            self.write_manifest()
+        return kept[name]
 
     def facts(self, stage: str) -> dict[str, Any]:
         """Return what the stage recorded about itself, empty if it isn't done."""

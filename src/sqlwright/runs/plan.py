@@ -1,13 +1,15 @@
 """What a run would cost, before it runs: questions, tokens, minutes and memory, and a prompt with its learned tokens.
 
-The estimate counts multiplications from the model's header and divides by this machine's speed, measured for half a
-second. Weights are never read. Not covered: other load on the machine; GPUs are estimated as if they were this CPU.
+What training takes is rehearsed with a model of one and two layers; what answers take is counted in multiplications
+from the model's header and divided by this machine's speed. Both are measured now, with whatever else the machine
+does, for some seconds. Weights are never read. Not covered: several devices; GPUs are estimated as if they were this
+CPU where answers are.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +20,28 @@ from sqlwright.datasets.golds import with_hardness
 from sqlwright.datasets.mixture import read_mixture, weigh
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import Shot, build_prompts, cut_notes, make_shots, pieces
+from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import prefers
 from sqlwright.runs.stages.prepare import divide, evaluation_files, train_files
-from sqlwright.runs.stages.train import trains
-from sqlwright.training.estimate import Sizes
+from sqlwright.runs.stages.train import TRAIN, number_format, trains
+from sqlwright.training.estimate import Sizes, fit_tokens
+from sqlwright.training.packing import group_size
 
 if TYPE_CHECKING:
     from sqlwright.training.packing import Encoded
+    from sqlwright.training.trainer import Plan
 
 # Learned tokens stand between these marks in the prompt that is shown.
 OPEN, CLOSE = "⟦", "⟧"
 # Decoding speed relative to packed reading, and the share of matrix speed that a whole model reaches.
 _EFFICIENCY = 0.75
 _DECODE_SLOWDOWN = 4.0
+# Seconds that reading a weight takes, and bytes a second that checkpoints are written with.
+_LOADING, _DISK_SPEED = 2e-8, 5e8
+# The share of the free memory that a rehearsal may take.
+_DOUBT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class PlanReport:
     tokens_packed: int
     tokens_unpacked: int
     tokens_learned: int
+    tokens_at_once: int | None
     schemas_cut: list[str]
     minutes: dict[str, float]
     memory_mb: float
@@ -71,7 +81,8 @@ class PlanReport:
                 "Training",
                 f"  {self.steps} steps, {self.tokens_packed:,} tokens packed "
                 f"({self.tokens_unpacked:,} unpacked: {ratio:.1f} times as many), {self.tokens_learned:,} learned",
-                f"  memory about {self.memory_mb / 1000:.1f} GB",
+                f"  memory about {self.memory_mb / 1000:.1f} GB"
+                + (f", {self.tokens_at_once:,} tokens at once by what is free now" if self.tokens_at_once else ""),
             ]
         lines += [f"  cut: {name}" for name in self.schemas_cut]
         lines += ["", f"A prompt; what is learned stands between {OPEN} and {CLOSE}", "", self.prompt]
@@ -85,9 +96,9 @@ class PlanReport:
 
 def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanReport:
     """Return the plan of a run whose stages have the given reasons to run (none: up to date)."""
+    started = time.perf_counter()
     from sqlwright.models.tokenizer import load_tokenizer
     from sqlwright.training.packing import encode
-    from sqlwright.training.trainer import make_plan
 
     tokenizer = load_tokenizer(run.model_path)
     parts, databases = _questions(run)
@@ -95,40 +106,25 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     prompts = {part: _prompts(run, questions, databases, tokenizer, shots) for part, questions in parts.items()}
     end = tokenizer.eos_token_id
     encoded = {part: encode(own, tokenizer, end) for part, own in prompts.items()}
-    settings = run.recipe.train
-    hardness = {question.id: question.hardness for question in parts["train"]}
-    plan = (
-        make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed, hardness) if trains(run) else None
-    )
-    learned = sum(q.targets for step in plan.steps for g in step for q in g) if plan else 0
-    unpacked = sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g) if plan else 0
-    validation = sum(len(g[0].prefix) + sum(len(q.branch) for q in g) for g in plan.validation) if plan else 0
+    read = time.perf_counter() - started
     sizes = Sizes.of_model(run.model_path)
     speed = _matrix_speed() * _EFFICIENCY
-    train_flops = sizes.training_flops(plan.tokens if plan else 0, learned, settings)
-    train_flops += 2 * sizes.forward_flops(validation)
-    asked = encoded["evaluate"]
-    prefixes = {q.prefix for q in asked}
-    read = sum(map(len, prefixes)) + sum(q.loss_start for q in asked)
-    written = _DECODE_SLOWDOWN * sum(q.targets for q in asked)
-    predict = sizes.forward_flops(read + written) / speed / 60
-    samples = run.recipe.predict.samples
-    best = sizes.forward_flops(read + samples * written) / speed / 60 if samples > 1 else 0.0
-    minutes = {
-        "train": train_flops / speed / 60 + 0.3,
-        "predict.base": predict,
-        "predict": predict,
-        "export": sizes.forward_flops(3 * read * min(1.0, run.recipe.export.check_prompts / max(1, len(asked))))
-        / speed
-        / 60
-        + 0.5,
-    }
-    minutes |= {"predict.best": best} if run.recipe.predict.ladder else {}
+    minutes = _prediction_minutes(run, encoded["evaluate"], sizes, speed)
     if prefers(run):
         minutes["prefer"] = _preference_flops(run, encoded["train"], sizes) / speed / 60 + 0.5
+    plan, memory, tokens = None, 0.0, None
+    if trains(run):
+        hardness = {question.id: question.hardness for question in parts["train"]}
+        going_on = dict(states).get(TRAIN) == ["it was interrupted"]
+        plan, settings, width = _training_plan(run, encoded, sizes, hardness, going_on)
+        memory = sizes.training_bytes(settings, plan.largest_pass(settings.tokens_per_batch), width)
+        seconds = read + sizes.parameters * _LOADING + _training_seconds(run, plan, settings, sizes)
+        minutes["train"] = seconds / 60
+        tokens = None if run.recipe.train.tokens_per_batch else settings.tokens_per_batch
     made = run.recipe.data.made_pairs * len({q.database for q in parts["train"]} - {""})
-    minutes["train"] *= 1 + made / max(1, len(parts["train"]))
+    minutes["train"] = minutes.get("train", 0.0) * (1 + made / max(1, len(parts["train"])))
     example = next((own[0] for own in prompts.values() if own), None)
+    groups = [group for step in plan.steps for group in step] if plan else []
     return PlanReport(
         name=run.recipe.name,
         folder=str(run.folder.path),
@@ -137,16 +133,76 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         databases={part: len({q.database for q in own} - {""}) for part, own in parts.items()},
         steps=len(plan.steps) if plan else 0,
         tokens_packed=plan.tokens if plan else 0,
-        tokens_unpacked=unpacked,
-        tokens_learned=learned,
+        tokens_unpacked=sum(len(q.prefix) + len(q.branch) for group in groups for q in group),
+        tokens_learned=sum(q.targets for group in groups for q in group),
+        tokens_at_once=tokens,
         schemas_cut=cut_notes(prompt for own in prompts.values() for prompt in own),
         minutes=minutes,
-        memory_mb=sizes.training_bytes(settings) / 1e6 if plan else 0.0,
+        memory_mb=memory / 1e6,
         prompt=marked(example) if example else "(no questions)",
         notes=[f"Up to {made:,} pairs that `prepare` makes come to these: in the minutes, not in steps and tokens."]
         if made
         else [],
     )
+
+
+def _prediction_minutes(run: Run, asked: Sequence[Encoded], sizes: Sizes, speed: float) -> dict[str, float]:
+    """Return the minutes of the stages that answer questions, at so many operations a second."""
+    prefixes = {q.prefix for q in asked}
+    read = sum(map(len, prefixes)) + sum(q.loss_start for q in asked)
+    written = _DECODE_SLOWDOWN * sum(q.targets for q in asked)
+    predict = sizes.forward_flops(read + written) / speed / 60
+    checked = min(1.0, run.recipe.export.check_prompts / max(1, len(asked)))
+    minutes = {"train": 0.0, "predict.base": predict, "predict": predict}
+    minutes["export"] = sizes.forward_flops(3 * read * checked) / speed / 60 + 0.5
+    samples = run.recipe.predict.samples
+    if run.recipe.predict.ladder:
+        best = sizes.forward_flops(read + samples * written) / speed / 60 if samples > 1 else 0.0
+        minutes["predict.best"] = best
+    return minutes
+
+
+def _training_plan(
+    run: Run, encoded: dict[str, list[Encoded]], sizes: Sizes, hardness: Mapping[str, str | None], going_on: bool
+) -> tuple[Plan, TrainSettings, int]:
+    """Return the plan of the training, its settings with the tokens that pass at once, and the bytes of a weight."""
+    from sqlwright.models.device import choose_device, free_memory
+    from sqlwright.training.trainer import make_plan
+
+    settings, device = run.recipe.train, choose_device(run.recipe.model.device)
+    width = number_format(run, device).itemsize
+    if not settings.tokens_per_batch:
+        kept = run.folder.manifest["stages"][TRAIN].get("decided", {}) if going_on else {}
+        fitting = fit_tokens(sizes, settings, encoded["train"], free_memory(device), width)
+        settings = settings.model_copy(update={"tokens_per_batch": kept.get("tokens_per_batch", fitting)})
+    plan = make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed, hardness)
+    return plan, settings, width
+
+
+def _training_seconds(run: Run, plan: Plan, settings: TrainSettings, sizes: Sizes) -> float:
+    """Return how long the steps, validations and checkpoints of the plan take on this machine as it is now."""
+    import torch
+
+    from sqlwright.models.device import choose_device, choose_threads, free_memory
+    from sqlwright.models.weights import model_config
+    from sqlwright.training.rehearsal import rehearse
+
+    device = choose_device(run.recipe.model.device)
+    torch.set_num_threads(choose_threads(run.recipe.model.threads))
+    dtype, config = number_format(run, device), model_config(run.model_path)
+    validated = sum(group_size(group) for group in plan.validation)
+    times = 2 + (len(plan.steps) // settings.validate_every if settings.validate_every else 0)
+    weights = sizes.learning(settings)
+    if config is None or sizes.rehearsal_bytes(settings, dtype.itemsize) > _DOUBT * free_memory(device):
+        learned = sum(q.targets for step in plan.steps for group in step for q in group)
+        flops = sizes.training_flops(plan.tokens, learned, settings) + times * sizes.forward_flops(validated)
+        seconds = flops / (_matrix_speed() * _EFFICIENCY)
+    else:
+        pace = rehearse(config, settings, plan, device, dtype)
+        seconds = pace.seconds(plan, sizes.layers, weights, settings)
+        seconds += times * validated * sizes.layers * pace.layer * sizes.forward_share(settings)
+    checkpoints = -(-len(plan.steps) // settings.checkpoint_every)
+    return seconds + checkpoints * sizes.checkpoint_bytes(settings) / _DISK_SPEED
 
 
 def marked(prompt: Prompt) -> str:
@@ -184,7 +240,7 @@ def _preference_flops(run: Run, questions: Sequence[Encoded], sizes: Sizes) -> f
     recipe, settings = run.recipe, run.recipe.prefer
     rounds = settings.epochs if settings.method == "grpo" else 1.0
     share = min(1.0, (settings.questions or len(questions)) / max(1, len(questions)))
-    prefixes = sum(len(one.prefix) for one in questions) / recipe.train.questions_per_sequence
+    prefixes = sum(len(one.prefix) for one in questions) / recipe.train.sharing
     asked, golds = sum(one.loss_start for one in questions), sum(one.targets for one in questions)
     drawn = sizes.forward_flops(prefixes + asked + _DECODE_SLOWDOWN * settings.samples * golds)
     # Answers to a question that are learned from; GRPO's pass through the model four times, twice without gradients.

@@ -1,4 +1,4 @@
-"""The geometry of the report's charts: bars with intervals by group, and the loss curve.
+"""The geometry of the report's charts: bars with intervals by group, and the curves of loss and speed.
 
 Everything here is plain numbers and strings, in percent of the drawing area, so that the page can stretch the
 charts to any width; the template turns them into SVG. Values that are not finite are left out, never drawn.
@@ -9,12 +9,15 @@ Not covered: colours and fonts (the style sheet), and what happens under the poi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from sqlwright.records import HARDNESS, Score
+
+Place = Callable[[float, float], tuple[float, float]]
+Ticks = tuple[tuple[float, str], ...]
 
 HOVER_POINTS = 600
 """Most points of the loss curve that are drawn; a wider screen could not show more."""
@@ -86,8 +89,8 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class LossChart:
-    """The loss curve: lines, dots (in percent), axis ticks as (percent, text), and the values to hover."""
+class CurveChart:
+    """A value by step: lines, dots (in percent), axis ticks as (percent, text), and the values to hover."""
 
     lines: tuple[Line, ...]
     dots: tuple[tuple[float, float, str], ...]
@@ -137,45 +140,75 @@ def groups(key: str, sets: Sequence[tuple[str, str, Mapping[str, Score]]]) -> li
     return sorted(rows, key=lambda row: (-row.wrong, -row.total, row.name))
 
 
-def loss_chart(losses: Sequence[LossPoint]) -> LossChart | None:
+def loss_chart(losses: Sequence[LossPoint]) -> CurveChart | None:
     """Return the loss curve, or None where no finite loss was logged."""
-    training = [(p.step, p.loss) for p in losses if _finite(p.step) and p.loss is not None and _finite(p.loss)]
-    validation = [
-        (p.step, p.validation_loss)
-        for p in losses
-        if _finite(p.step) and p.validation_loss is not None and _finite(p.validation_loss)
-    ]
+    training = _values(losses, lambda point: point.loss)
+    validation = _values(losses, lambda point: point.validation_loss)
     if not training and not validation:
         return None
-    steps = [float(step) for step, _ in (*training, *validation)]
+    place, x_ticks, y_ticks = _frame((*training, *validation))
+    lines = [*_curve("training", training, place), _line("validation", "validation", validation, place)]
+    dots = [(*place(step, value), "validation") for step, value in _thin(validation, 60)]
+    if len(training) == 1:
+        dots.append((*place(*training[0]), "after"))
+    return CurveChart(
+        lines=tuple(line for line in lines if line.points),
+        dots=tuple(dots),
+        x_ticks=x_ticks,
+        y_ticks=y_ticks,
+        summary=_summary(training, validation),
+        hover=[_hover(point, place) for point in _worth_showing(losses)],
+    )
+
+
+def speed_chart(losses: Sequence[LossPoint]) -> CurveChart | None:
+    """Return the curve of trained questions per second, from 0 up; None where no two steps logged it."""
+    values = _values(losses, lambda point: point.questions_per_second)
+    if len(values) < 2:
+        return None
+    place, x_ticks, y_ticks = _frame(values, least=0.0)
+    speeds = sorted(value for _, value in values)
+    return CurveChart(
+        lines=tuple(_curve("questions per second", values, place)),
+        dots=(),
+        x_ticks=x_ticks,
+        y_ticks=y_ticks,
+        summary=f"{speeds[len(speeds) // 2]:.2f} questions per second in the middle of {len(values):,} steps, "
+        f"{speeds[0]:.2f} at the slowest.",
+    )
+
+
+def _values(losses: Sequence[LossPoint], of: Callable[[LossPoint], float | None]) -> list[tuple[int, float]]:
+    """Return (step, value) of the points that have a finite one."""
+    found = [(point.step, of(point)) for point in losses if _finite(point.step)]
+    return [(step, value) for step, value in found if value is not None and _finite(value)]
+
+
+def _frame(values: Sequence[tuple[int, float]], least: float | None = None) -> tuple[Place, Ticks, Ticks]:
+    """Return where a point lies (in percent), and the ticks of both axes; `least` is on the axis in any case."""
+    steps = [float(step) for step, _ in values]
     x_low, x_high = min(steps), max(steps)
-    y_ticks = _ticks([float(value) for _, value in (*training, *validation)])
-    y_low, y_high = y_ticks[0], y_ticks[-1]
+    ticks = _ticks([*(float(value) for _, value in values), *([] if least is None else [least])])
+    y_low, y_high = ticks[0], ticks[-1]
 
     def place(step: float, value: float) -> tuple[float, float]:
         x = 50.0 if x_high == x_low else 100 * (step - x_low) / (x_high - x_low)
         return round(x, 2), round(100 * (y_high - value) / (y_high - y_low), 2)
 
-    smooth = _smooth(training)
-    lines = []
+    x_ticks = tuple((place(x, y_low)[0], f"{x:,.0f}") for x in _steps(x_low, x_high))
+    return place, x_ticks, tuple((place(x_low, y)[1], f"{y:.4g}") for y in ticks)
+
+
+def _curve(name: str, values: Sequence[tuple[int, float]], place: Place) -> list[Line]:
+    """Return the line of the values; of many, every value thinly and their running mean."""
+    smooth = _smooth(values)
     if smooth is None:
-        lines.append(_line("training", "after", training, place))
-    else:
-        window, means = smooth
-        lines.append(_line("training, every step", "raw", training, place))
-        lines.append(_line(f"training, mean of {window} steps", "after", means, place))
-    lines.append(_line("validation", "validation", validation, place))
-    dots = [(*place(step, value), "validation") for step, value in _thin(validation, 60)]
-    if len(training) == 1:
-        dots.append((*place(*training[0]), "after"))
-    return LossChart(
-        lines=tuple(line for line in lines if line.points),
-        dots=tuple(dots),
-        x_ticks=tuple((place(x, y_low)[0], f"{x:,.0f}") for x in _steps(x_low, x_high)),
-        y_ticks=tuple((place(x_low, y)[1], f"{y:.4g}") for y in y_ticks),
-        summary=_summary(training, validation),
-        hover=[_hover(point, place) for point in _worth_showing(losses)],
-    )
+        return [_line(name, "after", values, place)]
+    window, means = smooth
+    return [
+        _line(f"{name}, every step", "raw", values, place),
+        _line(f"{name}, mean of {window} steps", "after", means, place),
+    ]
 
 
 def _line(name: str, kind: str, values: Sequence[tuple[float, float]], place: Any) -> Line:

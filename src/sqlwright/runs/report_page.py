@@ -25,7 +25,7 @@ from typing import Any
 
 from sqlwright.evaluation.statistics import mcnemar, paired_difference, score
 from sqlwright.records import HARDNESS, Report, Score
-from sqlwright.runs.report_charts import Bar, Group, LossPoint, bar, groups, href, loss_chart
+from sqlwright.runs.report_charts import Bar, Group, LossPoint, bar, groups, href, loss_chart, speed_chart
 from sqlwright.runs.report_data import ReportPage, ResultPreview, ScoredQuestion, ScoreSet, payload, shown
 
 __all__ = ["LossPoint", "ReportPage", "ResultPreview", "ScoreSet", "ScoredQuestion", "render"]
@@ -77,6 +77,7 @@ def render(page: ReportPage) -> str:
         breakdowns=_breakdowns(page, sets),
         reasons=_reasons(page, sets),
         losses=losses,
+        speed=speed_chart(page.losses),
         facts=_facts(page),
         notes=_notes(page),
         partial=_partial(page, sets),

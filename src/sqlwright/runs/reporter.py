@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 Action = Literal["run", "continue", "redo", "up to date"]
@@ -13,8 +14,11 @@ class Reporter(Protocol):
     def stage(self, name: str, action: Action, why: str = "") -> None:
         """A stage begins (`run`, `continue`, `redo`) or is skipped (`up to date`); `why` is one sentence."""
 
-    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """`done` of `total` questions (or what `label` says) are done; `note` is a short value such as the loss."""
+    def progress(self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = ()) -> None:
+        """`done` of `total` questions (or what `label` says) are done; `note` is a short value such as the loss.
+
+        `curve` has the values of all steps so far, for a reader who watches.
+        """
 
     def say(self, text: str) -> None:
         """A message that should stay on the screen."""
@@ -29,7 +33,7 @@ class Silent:
     def stage(self, name: str, action: Action, why: str = "") -> None:
         """Ignore."""
 
-    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+    def progress(self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = ()) -> None:
         """Ignore."""
 
     def say(self, text: str) -> None:

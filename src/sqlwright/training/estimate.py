@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +15,18 @@ from sqlwright.errors import ModelError
 from sqlwright.models.folder import tensor_shapes
 from sqlwright.models.gguf_file import GgufHeader, read_header
 from sqlwright.recipe import TrainSettings
+from sqlwright.training.packing import Encoded, Load
 
 # torch, transformers and what they load, the vocabulary, and what the allocator keeps.
-_PROCESS = 6e8
+_PROCESS = 4.8e8
 # Rows of logits at once, and how many matrices of that size exist (see `loss.HeadLoss`).
 _HEAD_ROWS, _HEAD_COPIES = 256, 3
 # AdamW: a gradient and two moments beside each weight that learns.
 _STATE = 12
 # An estimate may be off by this share: only what surely doesn't fit is refused.
 _DOUBT = 0.75
+# Fewer tokens at once are no use: every pass reads all weights.
+_LEAST_TOKENS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,51 +112,91 @@ class Sizes:
         sums = {"attention": attention, "mlp": mlp}.get(settings.targets, attention + mlp)
         return settings.rank * self._share(settings) * self.layers * sums
 
-    def training_bytes(self, settings: TrainSettings) -> float:
-        """Return the bytes that training takes in float32, the process itself included."""
-        weights = 4.0 * self.parameters
-        # Kept per token and layer that learns: inputs of norms and linear layers, q, k, v, and the inner activations.
-        width = 9 * self.hidden + 4 * self.inner
-        if settings.kind == "dora":  # PEFT's own arithmetic: outputs twice more, and a copy of the weights
-            width += 2 * (3 * self.hidden + 2 * self.keys + 2 * self.inner)
-            weights += 4.0 * self._share(settings) * self.layer_parameters
-        activations = 4.0 * settings.tokens_per_batch * self._share(settings) * self.layers * width
+    def training_bytes(self, settings: TrainSettings, load: Load, width: int = 4) -> float:
+        """Return the bytes that training takes where passes have such a load, the process itself included.
+
+        `width` is the bytes of a frozen weight and of an activation.
+        """
+        tokens, keys = self._bytes_per(settings, width)
+        return self._standing_bytes(settings, width) + tokens * load.tokens + keys * load.keys
+
+    def tokens_within(self, settings: TrainSettings, memory: float, keys: float, width: int = 4) -> int:
+        """Return how many tokens may pass at once in so many bytes, with so many keys seen per token; 0 where none."""
+        per_token, per_key = self._bytes_per(settings, width)
+        return max(0, int((memory - self._standing_bytes(settings, width)) / (per_token + keys * per_key)))
+
+    def _bytes_per(self, settings: TrainSettings, width: int) -> tuple[float, float]:
+        """Return what is kept per token of a pass, and per key that a branch sees."""
+        # Inputs of norms and linear layers, q, k, v and what attention gives; gate, its bend, up, and their product.
+        kept = 9.0 * self.hidden + 4 * self.inner
+        if settings.kind in ("freeze", "full"):  # what a norm has divided, for the gradient of its weight
+            kept += 2 * self.hidden
+        if settings.kind == "dora":  # PEFT's own arithmetic: outputs twice more
+            kept += 2 * (3 * self.hidden + 2 * self.keys + 2 * self.inner)
+        keys = 2.0 * self.keys
+        layers = self._share(settings) * self.layers
+        if settings.activation_checkpointing:  # all of one layer, the inputs of the others
+            return width * (kept + (layers - 1) * self.hidden), width * keys
+        return width * layers * kept, width * layers * keys
+
+    def _standing_bytes(self, settings: TrainSettings, width: int) -> float:
+        """Return what doesn't depend on passes: the process, weights, gradients and moments, a part of the logits."""
+        weights = float(width * self.parameters)
+        if settings.kind == "dora":  # a copy of the weights
+            weights += width * self._share(settings) * self.layer_parameters
         own = settings.kind in ("freeze", "full")
         state = (_STATE if own else _STATE + 4) * self.learning(settings)
         head = 4.0 * _HEAD_COPIES * _HEAD_ROWS * self.head_parameters / self.hidden
         head += 4.0 * self.head_parameters if settings.kind == "full" else 0.0
-        return weights + activations + state + head + _PROCESS
+        return weights + state + head + _PROCESS
+
+    def rehearsal_bytes(self, settings: TrainSettings, width: int) -> float:
+        """Return the bytes of a model of two layers with the head, with gradients and moments of what may learn."""
+        two = self.embedding_parameters + 2 * self.layer_parameters / self.layers
+        return two * (width + (_STATE if settings.kind in ("freeze", "full") else 0))
+
+    def forward_share(self, settings: TrainSettings) -> float:
+        """Return the share of a layer's work that is its way there: a half, or a third where its weights learn."""
+        return 1 / 3 if settings.kind in ("freeze", "full") else 1 / 2
+
+    def checkpoint_bytes(self, settings: TrainSettings) -> float:
+        """Return the bytes of a checkpoint: the weights that learn, and two moments each."""
+        return _STATE * self.learning(settings)
 
     def disk_bytes(self, settings: TrainSettings) -> float:
         """Return the bytes that checkpoints (two and the one being written) and the result take on disk."""
         learning = self.learning(settings)
         whole = settings.kind in ("dora", "freeze", "full")
         result = 2.0 * self.parameters if whole else 4.0 * learning
-        return 3 * _STATE * learning + 3 * result  # the adapter, its export, and one of them being written
+        return (
+            3 * self.checkpoint_bytes(settings) + 3 * result
+        )  # the adapter, its export, and one of them being written
 
     def _share(self, settings: TrainSettings) -> float:
         """Return the share of the layers that learn."""
         return min(settings.layers or self.layers, self.layers) / self.layers
 
 
-def available_memory() -> float:
-    """Return the bytes of memory that processes can still take, infinity where the system doesn't say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024.0
-    except OSError:
-        pass
-    return math.inf
+def fit_tokens(sizes: Sizes, settings: TrainSettings, questions: Sequence[Encoded], memory: float, width: int) -> int:
+    """Return `train.tokens_per_batch` for so many bytes of memory, of which estimates may be off by their doubt.
+
+    How many keys a token comes with is that of the mean schema with as many mean branches as may share it. Where even
+    little doesn't fit, `require_room` says so.
+    """
+    prefix = sum(len(one.prefix) for one in questions) / len(questions)
+    branch = sum(len(one.branch) for one in questions) / len(questions)
+    keys = settings.sharing * (prefix + branch) / (prefix + settings.sharing * branch)
+    return max(_LEAST_TOKENS, sizes.tokens_within(settings, _DOUBT * memory, keys, width))
 
 
-def require_room(sizes: Sizes, settings: TrainSettings, *, memory: float, disk: float) -> None:
+def require_room(sizes: Sizes, settings: TrainSettings, load: Load, width: int, *, memory: float, disk: float) -> None:
     """Raise `ModelError` unless training fits into so many bytes of memory and disk, the doubt of estimates granted."""
-    wanted = sizes.training_bytes(settings)
+    wanted = sizes.training_bytes(settings, load, width)
     if wanted * _DOUBT > memory:
         raise ModelError(
             f"train: expected about {wanted / 1e9:.1f} GB of memory, found {memory / 1e9:.1f} GB free. Lower "
-            "train.tokens_per_batch or train.layers, take a kind that learns less, or end other programs."
+            "train.tokens_per_batch or train.layers, set train.activation_checkpointing, take a kind that learns less, "
+            "or end other programs."
         )
     files = sizes.disk_bytes(settings)
     if files * _DOUBT > disk:

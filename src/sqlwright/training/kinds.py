@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from sqlwright.models.architectures import recompute_layers, use_shared_prefix_attention
+from sqlwright.models.device import keep_freed_memory
 from sqlwright.models.weights import merge_adapter, read_matrices
 from sqlwright.recipe import TrainSettings
 from sqlwright.training.lora import add_lora, start_from
@@ -23,6 +25,16 @@ WHOLE = ("dora", "freeze", "full")
 """Kinds whose result is weights, not an adapter."""
 PLAIN = ("freeze", "full")
 """Kinds that train the model's own weights, without PEFT; they are float32."""
+
+
+def open_learner(model: Any, settings: TrainSettings, seed: int, start: Path | None = None) -> Any:
+    """Return `model` ready to learn from packs: see `make_trainable`, which says what is raised as well."""
+    keep_freed_memory()
+    use_shared_prefix_attention(model)
+    learner = make_trainable(model, settings, seed, start)
+    if settings.activation_checkpointing:
+        recompute_layers(learner)
+    return learner
 
 
 def make_trainable(model: Any, settings: TrainSettings, seed: int, start: Path | None = None) -> Any:

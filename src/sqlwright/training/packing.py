@@ -59,6 +59,20 @@ class Pack:
         return Pack(ids, positions, self.rows.to(device), self.labels.to(device), self.groups, self.questions)
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What passes through a model at once: tokens, and the keys that branches see, each the whole prefix's again."""
+
+    tokens: int
+    keys: int
+
+    @classmethod
+    def of(cls, groups: Sequence[Sequence[Encoded]]) -> Load:
+        """Return the load of a pass with these groups."""
+        keys = sum(len(question.prefix) + len(question.branch) for group in groups for question in group)
+        return cls(sum(map(group_size, groups)), keys)
+
+
 def encode(prompts: Sequence[Prompt], tokenizer: Any, end_id: int) -> list[Encoded]:
     """Return the prompts as token ids; prefix, suffix and target are tokenised apart, so that prefixes are shared."""
     prefixes: dict[str, tuple[int, ...]] = {}
@@ -158,19 +172,25 @@ def deal_steps(groups: Sequence[list[Encoded]], questions_per_step: int) -> list
 
 def deal_packs(step: Sequence[list[Encoded]], tokens: int) -> list[Pack]:
     """Return the groups of one optimizer step in as few packs of at most `tokens` tokens as their order allows."""
-    packs: list[list[list[Encoded]]] = []
+    return [pack(groups) for groups in deal_passes(step, tokens)]
+
+
+def deal_passes(step: Sequence[list[Encoded]], tokens: int) -> list[list[list[Encoded]]]:
+    """Return which groups of a step pass through the model together, as `deal_packs` packs them."""
+    passes: list[list[list[Encoded]]] = []
     used = 0
     for group in step:
-        size = _size(group)
-        if not packs or used + size > tokens:
-            packs.append([])
+        size = group_size(group)
+        if not passes or used + size > tokens:
+            passes.append([])
             used = 0
-        packs[-1].append(group)
+        passes[-1].append(group)
         used += size
-    return [pack(groups) for groups in packs]
+    return passes
 
 
-def _size(group: Sequence[Encoded]) -> int:
+def group_size(group: Sequence[Encoded]) -> int:
+    """Return the tokens of a group: its prefix once, and all branches."""
     return len(group[0].prefix) + sum(len(question.branch) for question in group)
 
 

@@ -18,11 +18,8 @@ from typing import Any
 
 import torch
 
-from sqlwright.models.architectures import use_shared_prefix_attention
-from sqlwright.models.device import keep_freed_memory
-from sqlwright.recipe import PreferSettings, TrainSettings
+from sqlwright.recipe import SAME_STEPS, PreferSettings, TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.kinds import make_trainable
 from sqlwright.training.lora import trainable
 from sqlwright.training.loss import token_logs
 from sqlwright.training.optimizer import move
@@ -75,13 +72,6 @@ class Hand:
     say: Callable[[str], None] = lambda _: None
 
 
-def open_policy(model: Any, settings: TrainSettings, seed: int, start: Path | None) -> Any:
-    """Return the model with LoRA matrices that learn: those of `start`, a GGUF adapter, or fresh ones."""
-    keep_freed_memory()
-    use_shared_prefix_attention(model)
-    return make_trainable(model, settings, seed, start)
-
-
 def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
     """Return the policy after all passes over the pairs.
 
@@ -97,7 +87,7 @@ def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
     for epoch in range(math.ceil(hand.prefer.epochs)):
         dealt = deal_pairs(
             pairs,
-            settings.questions_per_sequence,
+            settings.sharing,
             settings.questions_per_step,
             settings.tokens_per_batch,
             hand.seed * 100_003 + epoch,
@@ -237,7 +227,12 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             list(self.weights.values()), lr=hand.prefer.learning_rate, weight_decay=hand.train.weight_decay
         )
-        settings = [hand.prefer.model_dump(mode="json"), hand.train.model_dump(mode="json"), hand.seed, total]
+        settings = [
+            hand.prefer.model_dump(mode="json"),
+            hand.train.model_dump(mode="json", exclude=SAME_STEPS),
+            hand.seed,
+            total,
+        ]
         self.name = hashlib.sha256(f"{json.dumps(settings)}{key!r}".encode()).hexdigest()[:16]
         self.step, self.seconds = 0, 0.0
         self.lines: list[dict[str, Any]] = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlwright.training.packing import Encoded
+from sqlwright.training.packing import Encoded, group_size
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class Ranks:
             return list(groups)
         loads = [0] * self.world
         own = []
-        sizes = [len(group[0].prefix) + sum(len(question.branch) for question in group) for group in groups]
+        sizes = [group_size(group) for group in groups]
         for place in sorted(range(len(groups)), key=lambda place: -sizes[place]):
             rank = loads.index(min(loads))
             loads[rank] += sizes[place]

@@ -16,19 +16,27 @@ from typing import Any
 import torch
 
 from sqlwright.errors import RecipeError
-from sqlwright.models.architectures import use_shared_prefix_attention
-from sqlwright.models.device import keep_freed_memory, peak_memory_mb
-from sqlwright.recipe import Phase, TrainSettings
+from sqlwright.models.device import peak_memory_mb
+from sqlwright.recipe import SAME_STEPS, Phase, TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.kinds import make_trainable
+from sqlwright.training.kinds import open_learner
 from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.optimizer import move
-from sqlwright.training.packing import Encoded, Pack, deal_groups, deal_packs, deal_steps
+from sqlwright.training.packing import (
+    Encoded,
+    Load,
+    Pack,
+    deal_groups,
+    deal_packs,
+    deal_passes,
+    deal_steps,
+    group_size,
+)
 from sqlwright.training.ranks import Ranks
 from sqlwright.training.stopper import Stopper
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str, Sequence[float]], None]
 _ALONE = Ranks()
 
 
@@ -52,7 +60,12 @@ class Plan:
     @property
     def tokens(self) -> int:
         """Tokens that pass through the model over all steps, prefixes counted once per group."""
-        return sum(_size(group) for step in self.steps for group in step)
+        return sum(group_size(group) for step in self.steps for group in step)
+
+    def largest_pass(self, tokens: int) -> Load:
+        """Return the most tokens and the most keys of a pass through the model, where `tokens` bounds them."""
+        loads = [Load.of(one) for step in self.steps for one in deal_passes(step, tokens)]
+        return Load(max((one.tokens for one in loads), default=0), max((one.keys for one in loads), default=0))
 
     def phase_of(self, step: int) -> tuple[int, int, float]:
         """Return the first step of the phase that a step belongs to, the one behind its last, and its peak rate."""
@@ -93,7 +106,7 @@ def make_plan(
     """
     steps: list[list[list[Encoded]]] = []
     phases: list[tuple[int, float]] = []
-    size, tokens = settings.questions_per_sequence, settings.tokens_per_batch
+    size, tokens = settings.sharing, settings.tokens_per_batch
     passes = 0
     for number, phase in enumerate(settings.phases or (Phase(),), 1):
         own = [q for q in questions if not phase.hardness or hardness.get(q.id) in phase.hardness]
@@ -110,7 +123,9 @@ def make_plan(
             steps += dealt[: math.ceil(share * len(dealt))]
         phases.append((len(steps) - begin, phase.learning_rate or settings.learning_rate))
     held_out = deal_groups(validation, size, tokens, seed) if validation else []
-    given = settings.model_dump(mode="json", exclude={"interpolation"})  # matters after the last step only
+    given = settings.model_dump(
+        mode="json", exclude={"interpolation", *SAME_STEPS}
+    )  # the former matters after the last
     digest = hashlib.sha256(json.dumps([given, seed]).encode())
     for group in [group for step in steps for group in step] + held_out:
         digest.update(repr([(question.prefix, question.branch) for question in group]).encode())
@@ -129,22 +144,21 @@ def train(
     start: Path | None = None,
     after_phase: Callable[[int, Any], None] = lambda *_: None,
     ranks: Ranks = _ALONE,
+    track: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> TrainResult:
     """Return the model trained over all steps of the plan, as `settings.kind` has it.
 
     Training goes on from `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 the weights
     end so far between their beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest
-    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step; `after_phase` gets the number of
-    each phase but the last, and the model as it then is. With several `ranks`, each takes its share of every step, and
-    the first one writes. The result is the same, bit for bit on the CPU, however often
-    the process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise
-    `KeyboardInterrupt` or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has
-    other matrices than the settings ask for.
+    checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step and `track` the same; `after_phase`
+    gets the number of each phase but the last, and the model as it then is. With several `ranks`, each takes its share
+    of every step, and the first one writes. The result is the same, bit for bit on the CPU, however often the process
+    was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise `KeyboardInterrupt` or
+    `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has other matrices than the
+    settings ask for.
     """
-    keep_freed_memory()
-    use_shared_prefix_attention(model)
-    wrapped = make_trainable(model, settings, seed, start)
-    run = _Run(wrapped, plan, settings, folder, say, ranks)
+    wrapped = open_learner(model, settings, seed, start)
+    run = _Run(wrapped, plan, settings, folder, say, ranks, track)
     run.restore()
     ranks.wait()  # nobody reads a checkpoint that another one has just written
     total = plan.questions
@@ -154,7 +168,7 @@ def train(
         while run.step < len(plan.steps):
             metrics = run.take_step(lambda: stopper.asked is not None)
             if progress:
-                progress(run.questions, total, f"loss {metrics['loss']:.3f}")
+                progress(run.questions, total, f"loss {metrics['loss']:.3f}", run.losses)
             last = run.step == len(plan.steps)
             due = settings.validate_every and run.step % settings.validate_every == 0
             if plan.validation and due and not last:
@@ -168,9 +182,8 @@ def train(
                 say(f"Stopped after step {run.step} of {len(plan.steps)}; the checkpoint is written.")
                 stopper.leave()
     run.finish()
-    losses = [line["loss"] for line in run.lines if "loss" in line]
     held_out = [line["validation_loss"] for line in run.lines if "validation_loss" in line]
-    return TrainResult(wrapped, run.step, run.questions, run.seconds, losses, held_out)
+    return TrainResult(wrapped, run.step, run.questions, run.seconds, run.losses, held_out)
 
 
 def mean_loss(model: Any, groups: Sequence[list[Encoded]], tokens: int) -> float:
@@ -196,9 +209,10 @@ class _Run:
         folder: Path,
         say: Callable[[str], None],
         ranks: Ranks,
+        track: Callable[[dict[str, Any]], None],
     ) -> None:
         self.model, self.plan, self.settings, self.folder, self.say = model, plan, settings, folder, say
-        self.ranks = ranks
+        self.ranks, self.track = ranks, track
         self.stopping = False
         self.weights = trainable(model)
         self.device = next(iter(self.weights.values())).device
@@ -210,6 +224,11 @@ class _Run:
         self.step = self.questions = 0
         self.seconds = 0.0
         self.lines: list[dict[str, Any]] = []
+
+    @property
+    def losses(self) -> list[float]:
+        """The training loss of every step so far."""
+        return [line["loss"] for line in self.lines if "loss" in line]
 
     def restore(self) -> None:
         """Go on from the newest checkpoint, if there is one; metrics after it are dropped."""
@@ -239,7 +258,7 @@ class _Run:
         step = self.plan.steps[self.step]
         packs: list[Pack] = deal_packs(self.ranks.deal(step), self.settings.tokens_per_batch)
         targets = sum(question.targets for group in step for question in group)
-        tokens = sum(map(_size, step))
+        tokens = sum(map(group_size, step))
         questions = sum(map(len, step))
         self.model.train()
         total = 0.0
@@ -315,6 +334,7 @@ class _Run:
             return line
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        self.track(line)
         return line
 
 
@@ -327,7 +347,3 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
-
-
-def _size(group: Sequence[Encoded]) -> int:
-    return len(group[0].prefix) + sum(len(question.branch) for question in group)

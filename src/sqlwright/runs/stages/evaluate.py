@@ -23,6 +23,7 @@ from sqlwright.runs.run import Run
 from sqlwright.runs.stages.predict import phase_files
 from sqlwright.runs.stages.prefer import made
 from sqlwright.runs.stages.train import trains
+from sqlwright.runs.trackers import tracking
 from sqlwright.sql.features import features
 
 Official = Literal["ex", "em"]
@@ -92,6 +93,9 @@ def execute(run: Run, _going_on: bool) -> dict[str, Any]:
         notes=tuple(notes),
     )
     write_text(run.folder.page, render(page))
+    with tracking(run) as tracked:
+        if tracked:
+            tracked.scores({f"{label}/{n}": one.overall.value for label, m in reports.items() for n, one in m.items()})
     return {label: round(metrics[next(iter(metrics))].overall.value, 4) for label, metrics in reports.items()}
 
 

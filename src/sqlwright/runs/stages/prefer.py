@@ -20,13 +20,15 @@ from sqlwright.models.adapter import LORA
 from sqlwright.models.engines import PARALLEL, choose_engine, open_engine
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import build_prompts
+from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.adapter_folder import write_adapter
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.mining import FILE, Mined, Miner, more_targets, right_and_wrong
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import draw_questions
-from sqlwright.runs.stages.train import trains
+from sqlwright.runs.stages.train import number_format, trains, with_tokens
+from sqlwright.training.ranks import Ranks
 
 if TYPE_CHECKING:
     from sqlwright.training.packing import Encoded
@@ -197,11 +199,12 @@ def _rejection(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[A
         run.reporter.say("No right answer is written otherwise than its gold: only golds are learned.")
     recipe = run.recipe
     own = {"epochs": recipe.prefer.epochs, "learning_rate": recipe.prefer.learning_rate, "phases": ()}
-    settings = recipe.train.model_copy(update=own)
     model, tokenizer = _opened(run)
     prompts = _prompts(run, [*questions, *more], lambda text: len(token_ids(tokenizer, text)), learned=True)
     unique = {(prompt.prefix, prompt.suffix, prompt.target): prompt for prompt in prompts}
-    plan = make_plan(encode(list(unique.values()), tokenizer, tokenizer.eos_token_id), [], settings, recipe.seed)
+    encoded = encode(list(unique.values()), tokenizer, tokenizer.eos_token_id)
+    settings = _settings(run, encoded).model_copy(update=own)
+    plan = make_plan(encoded, [], settings, recipe.seed)
     folder = run.folder.path / "preference"
     folder.mkdir(exist_ok=True)
     result = train(
@@ -210,7 +213,7 @@ def _rejection(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[A
         settings,
         seed=recipe.seed,
         folder=folder,
-        progress=lambda done, total, note: run.reporter.progress("prefer", done, total, note),
+        progress=lambda done, total, note, losses: run.reporter.progress("prefer", done, total, note, losses),
         say=run.reporter.say,
         start=_start(run),
     )
@@ -220,18 +223,20 @@ def _rejection(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[A
 
 def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, dict[str, Any]]:
     """Learn to prefer right answers to wrong ones."""
+    from sqlwright.training.kinds import open_learner
     from sqlwright.training.preference import Pair, answered
-    from sqlwright.training.preference_loop import open_policy, train_dpo
+    from sqlwright.training.preference_loop import train_dpo
 
     model, tokenizer = _opened(run)
     pairs = []
-    for one in _encoded(run, questions, tokenizer):
+    encoded = _encoded(run, questions, tokenizer)
+    for one in encoded:
         for right, wrong in right_and_wrong(miner.found[0, one.id], MOST_PAIRS):
             pairs.append(Pair(answered(one, right.tokens, right.id), answered(one, wrong.tokens, wrong.id)))
     if not pairs:
         raise _nothing(miner, "both right and wrong answers")
-    policy = open_policy(model, run.recipe.train, run.recipe.seed, _start(run))
-    result = train_dpo(policy, pairs, _hand(run))
+    policy = open_learner(model, run.recipe.train, run.recipe.seed, _start(run))
+    result = train_dpo(policy, pairs, _hand(run, encoded))
     first, last = result.lines[0], result.lines[-1]
     facts = {"pairs": len(pairs), "steps": result.steps, "seconds": round(result.seconds, 1)}
     shown = ("loss", "right_first", "right_loss")
@@ -243,18 +248,18 @@ def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, di
 def _grpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, dict[str, Any]]:
     """Raise the reward of answers that are drawn from the model as it learns."""
     from sqlwright.models.torch_engine import TorchEngine
+    from sqlwright.training.kinds import open_learner
     from sqlwright.training.preference import answered
-    from sqlwright.training.preference_loop import Tried, open_policy, train_grpo
+    from sqlwright.training.preference_loop import Tried, train_grpo
     from sqlwright.training.trainer import make_plan
 
     recipe, settings = run.recipe, run.recipe.prefer
     model, tokenizer = _opened(run)
     encoded = _encoded(run, questions, tokenizer)
     prompts = {one.id: one for one in _prompts(run, questions, lambda text: len(token_ids(tokenizer, text)))}
-    plan = make_plan(
-        encoded, [], recipe.train.model_copy(update={"epochs": settings.epochs, "phases": ()}), recipe.seed
-    )
-    policy = open_policy(model, recipe.train, recipe.seed, _start(run))
+    hand = _hand(run, encoded)
+    plan = make_plan(encoded, [], hand.train.model_copy(update={"epochs": settings.epochs, "phases": ()}), recipe.seed)
+    policy = open_learner(model, recipe.train, recipe.seed, _start(run))
     _, parallel = _engine(run)
     engine = TorchEngine.around(policy.get_base_model(), tokenizer, parallel)
 
@@ -278,7 +283,7 @@ def _grpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, d
             for one in asked
         ]
 
-    result = train_grpo(policy, len(plan.steps), draw, _hand(run), plan.name)
+    result = train_grpo(policy, len(plan.steps), draw, hand, plan.name)
     if not any(line["groups_learned"] for line in result.lines):
         raise _nothing(miner, "answers of different reward")
     facts = {"rounds": result.steps, "seconds": round(result.seconds, 1)}
@@ -286,12 +291,21 @@ def _grpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, d
     return result.model, facts | {"reward": [round(result.lines[place]["reward"], 4) for place in (0, -1)]}
 
 
-def _hand(run: Run) -> Hand:
+def _settings(run: Run, questions: Sequence[Encoded]) -> TrainSettings:
+    """Return the settings of training that hold here too, with the tokens that pass at once."""
+    from sqlwright.models.device import choose_device
+
+    return with_tokens(
+        run, "prefer", questions, number_format(run, choose_device(run.recipe.model.device)).itemsize, Ranks()
+    )
+
+
+def _hand(run: Run, questions: Sequence[Encoded]) -> Hand:
     from sqlwright.training.preference_loop import Hand
 
     return Hand(
         run.recipe.prefer,
-        run.recipe.train,
+        _settings(run, questions),
         run.recipe.seed,
         run.folder.path / "preference",
         lambda done, total, note: run.reporter.progress("prefer", done, total, note),

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlwright.errors import DataError, RecipeError
 from sqlwright.models.tokenizer import token_ids
 from sqlwright.prompts import PromptFormat, build_prompts, cut_notes
-from sqlwright.recipe import TrainSettings
+from sqlwright.recipe import SAME_STEPS, TrainSettings
 from sqlwright.records import Prompt
 from sqlwright.runs.adapter_folder import write_adapter
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
-from sqlwright.training.estimate import Sizes, available_memory, require_room
+from sqlwright.runs.trackers import forget, tracking
+from sqlwright.training.estimate import Sizes, fit_tokens, require_room
 from sqlwright.training.ranks import Ranks, join
 
 if TYPE_CHECKING:
+    import torch
+
+    from sqlwright.training.packing import Encoded
     from sqlwright.training.trainer import Plan, TrainResult
 
 TRAIN = "train"
-"""What rank 0 tells the others when there is something to train."""
+"""The stage's name, which rank 0 tells the others when there is something to train."""
 _NEWER = ("interpolation", "kind", "phases")
 
 
@@ -30,10 +35,12 @@ def inputs(run: Run) -> dict[str, str]:
     """Return what the adapter depends on: model, prompts, training settings, questions, seed."""
     recipe = run.recipe
     settings = recipe.train.model_dump(mode="json")
-    # How often progress is saved or measured does not change the result; a run that was made before the newer settings
-    # existed stays up to date while they are off.
+    # How often progress is saved or measured, and how gradients are computed, does not change the result; a run that
+    # was made before the newer settings existed stays up to date while they are off.
     defaults = TrainSettings().model_dump(mode="json")
-    without = {"checkpoint_every", "validate_every"} | {key for key in _NEWER if settings[key] == defaults[key]}
+    without = {"checkpoint_every", "validate_every", *SAME_STEPS} | {
+        key for key in _NEWER if settings[key] == defaults[key]
+    }
     values = {f"train.{key}": json.dumps(value) for key, value in settings.items() if key not in without}
     values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
@@ -61,12 +68,14 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
         for stale in (folder.path / "checkpoints", folder.phases, folder.adapter):
             shutil.rmtree(stale, ignore_errors=True)
         (folder.path / "metrics.jsonl").unlink(missing_ok=True)
+        forget(run)
     if not trains(run):
         _ = run.adapter  # said now if it is missing
         return {"steps": 0, "questions": 0}
     ranks = join()
-    ranks.tell(TRAIN)
-    result, plan, dtype, device = learn(run, ranks)
+    with tracking(run) as tracked:
+        ranks.tell(TRAIN)
+        result, plan, dtype, device = learn(run, ranks, tracked.metrics if tracked else lambda _: None)
     write_adapter(run, result.model, folder.adapter)
     from sqlwright.models.device import peak_memory_mb
 
@@ -85,63 +94,112 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     }
 
 
-def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
-    """Return the trained model, the plan, the number format and the device; called by all ranks of a run alike."""
+def learn(
+    run: Run, ranks: Ranks, track: Callable[[dict[str, Any]], None] = lambda _: None
+) -> tuple[TrainResult, Plan, str, str]:
+    """Return the trained model, the plan, the number format and the device; called by all ranks of a run alike.
+
+    `track` is given each line of metrics.
+    """
     import warnings
 
     import torch
 
-    from sqlwright.models.device import choose_device, choose_dtype, choose_threads
-    from sqlwright.models.tokenizer import load_tokenizer
+    from sqlwright.models.device import choose_device, choose_threads
     from sqlwright.models.weights import load_model
-    from sqlwright.training.kinds import PLAIN
-    from sqlwright.training.packing import encode
-    from sqlwright.training.trainer import make_plan, train
+    from sqlwright.training.trainer import train
 
     # transformers and PEFT disagree on a name; it is theirs to mend and says nothing to the user.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     recipe, folder = run.recipe, run.folder
     _check_kind(run)
-    if choose_device(recipe.model.device) == "cpu":
-        free = shutil.disk_usage(folder.path).free
-        require_room(Sizes.of_model(run.model_path), recipe.train, memory=available_memory(), disk=free)
     torch.set_num_threads(recipe.model.threads or max(1, choose_threads(0) // ranks.beside))
     device = choose_device(recipe.model.device)
-    # Small steps of AdamW are lost in the rounding of bfloat16 weights.
-    dtype = torch.float32 if recipe.train.kind in PLAIN else choose_dtype(recipe.model.dtype, device)
+    dtype = number_format(run, device)
+    name = str(dtype).removeprefix("torch.")
+    run.reporter.say(f"Reading {run.model_path.name} and its tokenizer ({name}, {device}).")
+    plan, settings = _planned(run, ranks, device, dtype.itemsize)
+    model = load_model(run.model_path, dtype, device, recipe.model.rope_theta)
+    groups = [group for step in plan.steps for group in step]
     run.reporter.say(
-        f"Reading {run.model_path.name} and its tokenizer ({str(dtype).removeprefix('torch.')}, {device})."
+        f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
+        f"{sum(len(q.prefix) + len(q.branch) for group in groups for q in group):,} unpacked; up to "
+        f"{max(map(len, groups))} questions share a schema, {plan.questions / len(groups):.1f} in the mean."
     )
+    result = train(
+        model,
+        plan,
+        settings,
+        seed=recipe.seed,
+        folder=folder.path,
+        progress=lambda done, total, note, losses: run.reporter.progress("train", done, total, note, losses),
+        say=run.reporter.say,
+        start=run.adapter.weights if run.adapter else None,
+        after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
+        ranks=ranks,
+        track=track,
+    )
+    return result, plan, name, device
+
+
+def number_format(run: Run, device: str) -> torch.dtype:
+    """Return the number format in which the run's model is trained."""
+    import torch
+
+    from sqlwright.models.device import choose_dtype
+    from sqlwright.training.kinds import PLAIN
+
+    # Small steps of AdamW are lost in the rounding of bfloat16 weights.
+    return torch.float32 if run.recipe.train.kind in PLAIN else choose_dtype(run.recipe.model.dtype, device)
+
+
+def with_tokens(run: Run, stage: str, questions: Sequence[Encoded], width: int, ranks: Ranks) -> TrainSettings:
+    """Return the recipe's training settings; tokens that the memory is to decide are decided once per work.
+
+    A stage that goes on takes those that it began with, whatever memory there is then: other packs would be another
+    training. `width` is the bytes of a weight.
+    """
+    from sqlwright.models.device import choose_device, free_memory
+
+    settings = run.recipe.train
+    if settings.tokens_per_batch:
+        return settings
+    memory = free_memory(choose_device(run.recipe.model.device)) / ranks.beside
+
+    def decide() -> int:
+        return fit_tokens(Sizes.of_model(run.model_path), settings, questions, memory, width)
+
+    tokens = int(ranks.tell(str(run.folder.keep(stage, "tokens_per_batch", decide)) if ranks.leads else ""))
+    run.reporter.say(f"{tokens:,} tokens pass at once, by the memory that was at hand (train.tokens_per_batch = 0).")
+    return settings.model_copy(update={"tokens_per_batch": tokens})
+
+
+def _planned(run: Run, ranks: Ranks, device: str, width: int) -> tuple[Plan, TrainSettings]:
+    """Return the plan of the training, and the settings with what was decided; refuse what doesn't fit."""
+    from sqlwright.models.device import free_memory
+    from sqlwright.models.tokenizer import load_tokenizer
+    from sqlwright.training.packing import encode
+    from sqlwright.training.trainer import make_plan
+
     tokenizer = load_tokenizer(run.model_path)
     learned, held_out = (prompts_of(run, part, tokenizer) for part in ("train", "validation"))
     if not learned:
         raise DataError("train: expected training questions, found none left after the validation databases.")
     end = tokenizer.eos_token_id
-    plan = make_plan(
-        encode(learned, tokenizer, end),
-        encode(held_out, tokenizer, end),
-        recipe.train,
-        recipe.seed,
-        {question.id: question.hardness for question in run.questions("train")},
-    )
-    model = load_model(run.model_path, dtype, device, recipe.model.rope_theta)
-    run.reporter.say(
-        f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
-        f"{sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g):,} unpacked."
-    )
-    result = train(
-        model,
-        plan,
-        recipe.train,
-        seed=recipe.seed,
-        folder=folder.path,
-        progress=lambda done, total, note: run.reporter.progress("train", done, total, note),
-        say=run.reporter.say,
-        start=run.adapter.weights if run.adapter else None,
-        after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
-        ranks=ranks,
-    )
-    return result, plan, str(dtype).removeprefix("torch."), device
+    questions = encode(learned, tokenizer, end)
+    settings = with_tokens(run, TRAIN, questions, width, ranks)
+    hardness = {question.id: question.hardness for question in run.questions("train")}
+    plan = make_plan(questions, encode(held_out, tokenizer, end), settings, run.recipe.seed, hardness)
+    if device == "cpu":
+        require_room(
+            Sizes.of_model(run.model_path),
+            settings,
+            plan.largest_pass(settings.tokens_per_batch),
+            width,
+            memory=free_memory(device),
+            disk=shutil.disk_usage(run.folder.path).free,
+        )
+    return plan, settings
 
 
 def _check_kind(run: Run) -> None:
