@@ -113,7 +113,7 @@ def measure(
         place = Path(folder)
         started = time.perf_counter()
         trained = train(
-            model, plan, settings, seed=options.seed, folder=place, progress=lambda d, t, n: show(f"{d} of {t}, {n}")
+            model, plan, settings, seed=options.seed, folder=place, progress=lambda d, t, n, _: show(f"{d} of {t}, {n}")
         ).model
         seconds = time.perf_counter() - started
         after = score(trained.eval(), asked)
