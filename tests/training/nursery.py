@@ -1,6 +1,6 @@
 """A process that trains a random model in children of its own, stops them by signals, and writes what came of it.
 
-    python nursery.py FOLDER
+    python nursery.py FOLDER SEED [STEPS] [KILLS]
 
 Children are forked before any thread is started: importing torch once for all of them is what makes the test quick.
 Writes FOLDER/NAME.pt (LoRA matrices) for the undisturbed and the disturbed runs and FOLDER/exits.json.
@@ -31,17 +31,17 @@ SETTINGS = TrainSettings(
 )
 
 
-def learn(folder: Path, target: Path) -> None:
-    """Train (12 steps, each a few ms of work and 20 ms of rest) and write the matrices to `target`."""
+def learn(folder: Path, target: Path, steps: int) -> None:
+    """Train (each step a few ms of work and 20 ms of rest) and write the matrices to `target`."""
     place = Path(__file__).parent / "conftest.py"
     spec = importlib.util.spec_from_file_location("models", place)
     assert spec
     assert spec.loader
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
-    questions = [q for group in made.random_questions([(12, [(3, 4)] * 12), (9, [(3, 5)] * 12)]) for q in group]
+    questions = [q for group in made.random_questions([(12, [(3, 4)] * steps), (9, [(3, 5)] * steps)]) for q in group]
     plan = make_plan(questions, made.random_questions([(8, [(3, 4)] * 2)], seed=4)[0], SETTINGS, seed=0)
-    assert len(plan.steps) == 12
+    assert len(plan.steps) == steps
     folder.mkdir(exist_ok=True)
     result = train(
         made.random_model("qwen2"), plan, SETTINGS, seed=0, folder=folder, progress=lambda *_: time.sleep(0.02)
@@ -76,19 +76,20 @@ def main() -> None:
     """Run the undisturbed training, then the disturbed ones."""
     root = Path(sys.argv[1])
     draw = random.Random(int(sys.argv[2]))
+    steps, kills = (int(one) for one in sys.argv[3:] or (12, 3))
     exits: dict[str, list[int]] = {"plain": [], "killed": [], "interrupted": [], "terminated": []}
     stops = {
         "plain": [],
-        "killed": [(signal.SIGKILL, steps) for steps in sorted(draw.choices(range(12), k=3))],
+        "killed": [(signal.SIGKILL, steps) for steps in sorted(draw.choices(range(steps), k=kills))],
         "interrupted": [(signal.SIGINT, 3)],
         "terminated": [(signal.SIGTERM, 5)],
     }
     for name, planned in stops.items():
         folder = root / name
-        for number, steps in [*planned, (0, 99)]:
-            child = in_child(lambda folder=folder, name=name: learn(folder, root / f"{name}.pt"))  # type: ignore[misc]
+        for number, after in [*planned, (0, steps)]:
+            child = in_child(lambda folder=folder, name=name: learn(folder, root / f"{name}.pt", steps))  # type: ignore[misc]
             while number and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                if steps_done(folder) >= steps:
+                if steps_done(folder) >= after:
                     time.sleep(draw.random() * 0.03)
                     os.kill(child, number)
                     break

@@ -19,13 +19,16 @@ torch = pytest.importorskip("torch")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which nursery.py trained once undisturbed and several times disturbed."""
-    folder = tmp_path_factory.mktemp("nursery")
+    return trained(tmp_path_factory.mktemp("nursery"))
+
+
+def trained(folder: Path, *numbers: str) -> Path:
     seed = str(random.SystemRandom().randrange(10**6))
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).parent / "nursery.py"), str(folder), seed],
+        [sys.executable, str(Path(__file__).parent / "nursery.py"), str(folder), seed, *numbers],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, f"seed {seed}: {done.stderr[-2000:]}"
     return folder
@@ -47,6 +50,15 @@ def test_the_metrics_are_those_of_an_undisturbed_run(root: Path, name: str) -> N
         return [(line["step"], line["questions"], line.get("loss"), line.get("validation_loss")) for line in found]
 
     assert read(root / name) == read(root / "plain")
+
+
+@pytest.mark.slow
+def test_twenty_kills_in_sixty_steps(tmp_path: Path) -> None:
+    root = trained(tmp_path, "60", "20")
+    plain, killed = (torch.load(root / f"{one}.pt", weights_only=True) for one in ("plain", "killed"))
+    assert plain.keys() == killed.keys() and all(torch.equal(plain[key], killed[key]) for key in plain)
+    exits = json.loads((root / "exits.json").read_text(encoding="utf-8"))["killed"]
+    assert exits[:-1].count(-9) >= 15 and exits[-1] == 0
 
 
 def test_exit_codes(root: Path) -> None:
