@@ -105,18 +105,22 @@ class Sizes:
         # q and o are square, k and v lead to fewer outputs, gate, up and down lead to and from the inner width.
         attention = 2 * 2 * self.hidden + 2 * (self.hidden + self.keys)
         mlp = 3 * (self.hidden + self.inner)
-        sums = {"attention": attention, "mlp": mlp}.get(settings.targets, attention + mlp)
+        named = sum(map(self._ends, settings.targets.split(",")))
+        sums = {"attention": attention, "mlp": mlp, "all-linear": attention + mlp}.get(settings.targets, named)
         return settings.rank * self._share(settings) * self.layers * sums
 
-    def training_bytes(self, settings: TrainSettings) -> float:
-        """Return the bytes that training takes in float32, the process itself included."""
-        weights = 4.0 * self.parameters
+    def training_bytes(self, settings: TrainSettings, number: float = 4.0, weight: float = 4.0) -> float:
+        """Return the bytes that training takes, the process itself included.
+
+        `number` is the bytes of a number outside the layers and of an activation, `weight` of a weight in a layer.
+        """
+        weights = number * self.embedding_parameters + weight * self.layer_parameters
         # Kept per token and layer that learns: inputs of norms and linear layers, q, k, v, and the inner activations.
         width = 9 * self.hidden + 4 * self.inner
         if settings.kind == "dora":  # PEFT's own arithmetic: outputs twice more, and a copy of the weights
             width += 2 * (3 * self.hidden + 2 * self.keys + 2 * self.inner)
-            weights += 4.0 * self._share(settings) * self.layer_parameters
-        activations = 4.0 * settings.tokens_per_batch * self._share(settings) * self.layers * width
+            weights += number * self._share(settings) * self.layer_parameters
+        activations = number * settings.tokens_per_batch * self._share(settings) * self.layers * width
         own = settings.kind in ("freeze", "full")
         state = (_STATE if own else _STATE + 4) * self.learning(settings)
         head = 4.0 * _HEAD_COPIES * _HEAD_ROWS * self.head_parameters / self.hidden
@@ -129,6 +133,13 @@ class Sizes:
         whole = settings.kind in ("dora", "freeze", "full")
         result = 2.0 * self.parameters if whole else 4.0 * learning
         return 3 * _STATE * learning + 3 * result  # the adapter, its export, and one of them being written
+
+    def _ends(self, name: str) -> int:
+        """Return inputs and outputs of a linear layer by what architectures call it; one beyond these is an MLP's."""
+        fused = name in ("c_attn", "W_pack", "query_key_value", "qkv_proj")
+        outputs = self.hidden * (name in ("q_proj", "o_proj", "dense") or fused)
+        outputs += self.keys * (2 if fused else name in ("k_proj", "v_proj"))
+        return self.hidden + (outputs or self.inner)
 
     def _share(self, settings: TrainSettings) -> float:
         """Return the share of the layers that learn."""
