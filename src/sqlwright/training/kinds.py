@@ -18,6 +18,7 @@ import torch
 from sqlwright.models.weights import merge_adapter, read_matrices
 from sqlwright.recipe import TrainSettings
 from sqlwright.training.lora import add_lora, start_from
+from sqlwright.training.shards import whole
 
 WHOLE = ("dora", "freeze", "full")
 """Kinds whose result is weights, not an adapter."""
@@ -50,9 +51,12 @@ def make_trainable(model: Any, settings: TrainSettings, seed: int, start: Path |
 
 
 def result_weights(model: Any, kind: str) -> dict[str, torch.Tensor]:
-    """Return the weights that differ from the base's by their names in the base, for a kind in `WHOLE`."""
+    """Return the weights that differ from the base's by their names in the base, for a kind in `WHOLE`.
+
+    Where they are shared out, all ranks have to ask at once.
+    """
     if kind in PLAIN:
-        return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+        return {name: whole(weight) for name, weight in model.named_parameters() if weight.requires_grad}
     from peft.tuners.lora import Linear
 
     prefix = "base_model.model."

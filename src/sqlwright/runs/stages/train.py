@@ -67,7 +67,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     ranks = join()
     ranks.tell(TRAIN)
     result, plan, dtype, device = learn(run, ranks)
-    write_adapter(run, result.model, folder.adapter)
+    write_adapter(run, result.model, folder.adapter, result.weights)
     from sqlwright.models.device import peak_memory_mb
 
     return {
@@ -102,6 +102,7 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     recipe, folder = run.recipe, run.folder
     _check_kind(run)
+    _check_sharding(run, ranks)
     if choose_device(recipe.model.device) == "cpu":
         free = shutil.disk_usage(folder.path).free
         require_room(Sizes.of_model(run.model_path), recipe.train, memory=available_memory(), disk=free)
@@ -124,7 +125,8 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
         recipe.seed,
         {question.id: question.hardness for question in run.questions("train")},
     )
-    model = load_model(run.model_path, dtype, device, recipe.model.rope_theta)
+    # What is shared out comes to the device layer by layer.
+    model = load_model(run.model_path, dtype, "cpu" if ranks.sharding else device, recipe.model.rope_theta)
     run.reporter.say(
         f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
         f"{sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g):,} unpacked."
@@ -138,8 +140,9 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
         progress=lambda done, total, note: run.reporter.progress("train", done, total, note),
         say=run.reporter.say,
         start=run.adapter.weights if run.adapter else None,
-        after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
+        after_phase=lambda phase, trained, weights: write_adapter(run, trained, folder.phases / str(phase), weights),
         ranks=ranks,
+        device=device,
     )
     return result, plan, str(dtype).removeprefix("torch."), device
 
@@ -170,6 +173,16 @@ def _check_kind(run: Run) -> None:
         raise RecipeError(
             f'train.kind = "qlora": expected a base of 8 bits or fewer a weight, found {bits:g} in '
             f'{run.model_path.name}. Take a quantised file, or "lora".'
+        )
+
+
+def _check_sharding(run: Run, ranks: Ranks) -> None:
+    """Raise `RecipeError` where the kind can't be trained with layers that are shared out."""
+    kind = run.recipe.train.kind
+    if ranks.sharding and (kind == "dora" or (kind == "qlora" and run.model_path.is_dir())):
+        raise RecipeError(
+            f'train.kind: expected "lora", "rslora", "freeze" or "full" with FSDP, found "{kind}". '
+            "Start it without FSDP."
         )
 
 
