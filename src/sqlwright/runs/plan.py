@@ -22,7 +22,7 @@ from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import prefers
 from sqlwright.runs.stages.prepare import divide, evaluation_files, train_files
-from sqlwright.runs.stages.train import trains
+from sqlwright.runs.stages.train import trains, widths
 from sqlwright.training.estimate import Sizes
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         tokens_learned=learned,
         schemas_cut=cut_notes(prompt for own in prompts.values() for prompt in own),
         minutes=minutes,
-        memory_mb=sizes.training_bytes(settings, *_widths(run)) / 1e6 if plan else 0.0,
+        memory_mb=sizes.training_bytes(settings, *widths(run)) / 1e6 if plan else 0.0,
         prompt=marked(example) if example else "(no questions)",
         notes=_notes(run, made),
     )
@@ -150,17 +150,6 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
 def marked(prompt: Prompt) -> str:
     """Return the prompt as the model reads it, with the learned part between marks."""
     return "".join(pieces(f"{prompt.prefix}{prompt.suffix}{OPEN}{prompt.target}{CLOSE}"))
-
-
-def _widths(run: Run) -> tuple[float, float]:
-    """Return the bytes that a number takes in training, and those of a weight in a layer."""
-    from sqlwright.models.device import choose_device, choose_dtype
-    from sqlwright.models.quantised import BYTES
-
-    kind, settings = run.recipe.train.kind, run.recipe.model
-    own = kind in ("freeze", "full")
-    number = 4.0 if own else float(choose_dtype(settings.dtype, choose_device(settings.device)).itemsize)
-    return number, BYTES[run.recipe.train.bits] if kind == "qlora" and run.model_path.is_dir() else number
 
 
 def _notes(run: Run, made: int) -> list[str]:

@@ -157,9 +157,14 @@ def available_memory() -> float:
     return math.inf
 
 
-def require_room(sizes: Sizes, settings: TrainSettings, *, memory: float, disk: float) -> None:
-    """Raise `ModelError` unless training fits into so many bytes of memory and disk, the doubt of estimates granted."""
-    wanted = sizes.training_bytes(settings)
+def require_room(
+    sizes: Sizes, settings: TrainSettings, number: float = 4.0, weight: float = 4.0, *, memory: float, disk: float
+) -> None:
+    """Raise `ModelError` unless training fits into so many bytes of memory and disk, the doubt of estimates granted.
+
+    `number` and `weight` are those of `Sizes.training_bytes`.
+    """
+    wanted = sizes.training_bytes(settings, number, weight)
     if wanted * _DOUBT > memory:
         raise ModelError(
             f"train: expected about {wanted / 1e9:.1f} GB of memory, found {memory / 1e9:.1f} GB free. Lower "

@@ -3,8 +3,9 @@
 Kinds that learn low-rank updates which llama.cpp can add to the base (`lora`, `rslora`, `qlora`) come to an adapter;
 the others (`dora`, `freeze`, `full`) come to weights, and are served as a model of their own.
 
-`qlora` is LoRA on quantised weights: on a GGUF base they are read from blocks of 8 bits or fewer, as QLoRA (arXiv
-2305.14314) reads them from NF4, but dequantised once, not for every use. Not covered: bitsandbytes.
+`qlora` is LoRA on quantised weights. Those of a folder of transformers are bitsandbytes' (`models.quantised`), as
+QLoRA's (arXiv 2305.14314), and dequantised for every use. Those of a GGUF base are read from blocks of 8 bits or fewer
+and dequantised once: its adapter is trained on the very weights that it is served with, at four times the memory.
 """
 
 from __future__ import annotations

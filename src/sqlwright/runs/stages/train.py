@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TRAIN = "train"
 """What rank 0 tells the others when there is something to train."""
-_NEWER = ("interpolation", "kind", "phases")
+_NEWER = ("interpolation", "kind", "phases", "bits")
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -104,8 +104,8 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
     _check_kind(run)
     _check_sharding(run, ranks)
     if choose_device(recipe.model.device) == "cpu":
-        free = shutil.disk_usage(folder.path).free
-        require_room(Sizes.of_model(run.model_path), recipe.train, memory=available_memory(), disk=free)
+        memory, disk = available_memory(), shutil.disk_usage(folder.path).free
+        require_room(Sizes.of_model(run.model_path), recipe.train, *widths(run), memory=memory, disk=disk)
     torch.set_num_threads(recipe.model.threads or max(1, choose_threads(0) // ranks.beside))
     device = choose_device(recipe.model.device)
     # Small steps of AdamW are lost in the rounding of bfloat16 weights.
@@ -126,7 +126,8 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
         {question.id: question.hardness for question in run.questions("train")},
     )
     # What is shared out comes to the device layer by layer.
-    model = load_model(run.model_path, dtype, "cpu" if ranks.sharding else device, recipe.model.rope_theta)
+    place = "cpu" if ranks.sharding else device
+    model = load_model(run.model_path, dtype, place, recipe.model.rope_theta, _bits(run))
     run.reporter.say(
         f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
         f"{sum(len(q.prefix) + len(q.branch) for step in plan.steps for g in step for q in g):,} unpacked."
@@ -147,6 +148,22 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
     return result, plan, str(dtype).removeprefix("torch."), device
 
 
+def widths(run: Run) -> tuple[float, float]:
+    """Return the bytes that a number takes in training, and those of a weight in a layer."""
+    from sqlwright.models.device import choose_device, choose_dtype
+    from sqlwright.models.quantised import BYTES
+    from sqlwright.training.kinds import PLAIN
+
+    kind, settings = run.recipe.train.kind, run.recipe.model
+    number = 4.0 if kind in PLAIN else float(choose_dtype(settings.dtype, choose_device(settings.device)).itemsize)
+    return number, BYTES[_bits(run)] if _bits(run) else number
+
+
+def _bits(run: Run) -> int:
+    """Return the bits a weight that bitsandbytes quantises the base to, 0 where it doesn't."""
+    return run.recipe.train.bits if run.recipe.train.kind == "qlora" and run.model_path.is_dir() else 0
+
+
 def _check_kind(run: Run) -> None:
     """Raise `RecipeError` where the kind doesn't fit the base or other settings."""
     import gguf
@@ -160,9 +177,9 @@ def _check_kind(run: Run) -> None:
     if recipe.train.kind == "full" and recipe.train.layers:
         raise RecipeError('train.kind = "full" trains all layers: leave out train.layers, or take "freeze".')
     if run.model_path.is_dir():
-        if recipe.train.kind not in ("lora", "rslora"):
+        if recipe.train.kind not in ("lora", "rslora", "qlora"):
             raise RecipeError(
-                f'train.kind: expected "lora" or "rslora" for a base that is a folder of transformers, found '
+                f'train.kind: expected "lora", "rslora" or "qlora" for a base that is a folder of transformers, found '
                 f'"{recipe.train.kind}". Other kinds need a GGUF file.'
             )
         return
@@ -179,7 +196,7 @@ def _check_kind(run: Run) -> None:
 def _check_sharding(run: Run, ranks: Ranks) -> None:
     """Raise `RecipeError` where the kind can't be trained with layers that are shared out."""
     kind = run.recipe.train.kind
-    if ranks.sharding and (kind == "dora" or (kind == "qlora" and run.model_path.is_dir())):
+    if ranks.sharding and (kind == "dora" or _bits(run)):
         raise RecipeError(
             f'train.kind: expected "lora", "rslora", "freeze" or "full" with FSDP, found "{kind}". '
             "Start it without FSDP."
