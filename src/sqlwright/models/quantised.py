@@ -8,6 +8,7 @@ Not covered: LLM.int8's separate columns of outliers, which matter to activation
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ BYTES = {4: (4 + (8 + 32 / _SCALES) / _BLOCK) / 8, 8: 1.0}
 
 
 def quantisation(bits: int, dtype: torch.dtype) -> Any:
-    """Return what transformers' `from_pretrained` takes as `quantization_config` for so many bits."""
+    """Return what transformers' `from_pretrained` takes as `quantization_config` for so many bits.
+
+    Raises `ModuleNotFoundError` where bitsandbytes isn't installed.
+    """
     from transformers import BitsAndBytesConfig
 
+    import_module("bitsandbytes")
     if bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

@@ -111,7 +111,7 @@ def learn(run: Run, ranks: Ranks) -> tuple[TrainResult, Plan, str, str]:
     # Small steps of AdamW are lost in the rounding of bfloat16 weights.
     dtype = torch.float32 if recipe.train.kind in PLAIN else choose_dtype(recipe.model.dtype, device)
     run.reporter.say(
-        f"Reading {run.model_path.name} and its tokenizer ({str(dtype).removeprefix('torch.')}, {device})."
+        f"Reading {Path(run.recipe.model.base).name} and its tokenizer ({str(dtype).removeprefix('torch.')}, {device})."
     )
     tokenizer = load_tokenizer(run.model_path)
     learned, held_out = (prompts_of(run, part, tokenizer) for part in ("train", "validation"))
