@@ -166,7 +166,7 @@ def test_a_recipe_written_as_toml_reads_back_the_same(tmp_path: Path, recipe: Re
 
 def test_every_setting_is_described_and_there_are_few() -> None:
     found = list(settings())
-    assert len(found) <= 72  # docs/design.md says which ones went over the 60 of the first design
+    assert len(found) <= 73  # docs/design.md says which ones went over the 60 of the first design
     assert not [key for key, _, _, description in found if len(description) < 15]
     assert {key for key, *_ in found} == set(Recipe().flat())
 

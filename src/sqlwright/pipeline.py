@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlwright.errors import RecipeError
@@ -164,10 +165,14 @@ def _follow(hand: Run, ranks: Ranks) -> Outcome:
 def plan(recipe: Recipe, recipe_path: Path, runs: Path) -> PlanReport:
     """Return what a run would do: stages, questions, tokens, estimated minutes and memory, and one marked prompt.
 
-    Reads questions, schemas and the tokenizer, never the weights; writes nothing.
+    Reads questions, schemas and the tokenizer, never the weights; writes nothing. A base on the hub needn't be here.
     """
-    folder = RunFolder(runs / recipe.name)
-    hand = Run(recipe, recipe_path, folder, Silent())
+    with TemporaryDirectory() as outlines:
+        return _plan(Run(recipe, recipe_path, RunFolder(runs / recipe.name), Silent(), Path(outlines)))
+
+
+def _plan(hand: Run) -> PlanReport:
+    folder = hand.folder
     states = []
     redone: set[str] = set()
     for stage in STAGES:

@@ -44,8 +44,9 @@ class ModelSettings(_Section):
 
     base: str = Field(
         "qwen2.5-coder-0.5b-instruct",
-        description="Base model: a name of `sqlwright models list`, or the path of a GGUF file or of a folder of "
-        "transformers (config.json, safetensors, tokenizer.json; answers in torch alone).",
+        description="Base model: a name of `sqlwright models list`, the path of a GGUF file or of a folder of "
+        "transformers (config.json, safetensors, tokenizer.json; answers in torch alone), or `OWNER/NAME` on the model "
+        "hub, with `@REVISION` if need be, which is fetched.",
     )
     adapter: str = Field(
         "",
@@ -204,8 +205,15 @@ class TrainSettings(_Section):
         "`singer.name` (`qualified`), or with FROM before SELECT and columns of joins named by their table "
         "(`from-first`; answers are put back in order).",
     )
-    targets: Literal["all-linear", "attention", "mlp"] = Field(
-        "all-linear", description="Which linear layers get LoRA matrices."
+    targets: Annotated[str, Field(pattern=r"^(all-linear|[A-Za-z][\w.]*(,[A-Za-z][\w.]*)*)$")] = Field(
+        "all-linear",
+        description="Which linear layers get LoRA matrices: `all-linear`, `attention`, `mlp`, or their names, such as "
+        "`q_proj,v_proj`.",
+    )
+    bits: Literal[4, 8] = Field(
+        4,
+        description="Bits a weight that `qlora` reads a folder of transformers or a model of the hub in (bitsandbytes: "
+        "NF4 quantised twice, or LLM.int8); a GGUF file has its own.",
     )
     layers: Annotated[int, Field(ge=0)] = Field(
         0, description="Only the last so many layers learn, which saves work below them; 0 takes all."

@@ -78,7 +78,8 @@ def test_recipe_list_and_copy(sqlwright: Callable[..., Any], tmp_path: Path) -> 
     target = tmp_path / "mine.toml"
     ended = sqlwright("recipe", "copy", "quickstart", target)
     assert (ended.code, ended.out) == (0, f"{target}\n")
-    assert target.read_text(encoding="utf-8") == Path(listed[0]["path"]).read_text(encoding="utf-8")
+    (path,) = (recipe["path"] for recipe in listed if recipe["name"] == "quickstart")
+    assert target.read_text(encoding="utf-8") == Path(path).read_text(encoding="utf-8")
     again = sqlwright("recipe", "copy", "quickstart", target)
     assert again.code == 2
     assert "expected a new file" in again.err

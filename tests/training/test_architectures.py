@@ -131,6 +131,14 @@ def test_an_architecture_that_differs_is_refused() -> None:
         use_shared_prefix_attention(tiny("granite", intermediate_size=48, logits_scaling=7.0))
 
 
+def test_targets_can_be_named() -> None:
+    assert target_modules(random_model("codellama"), "q_proj,v_proj") == ["q_proj", "v_proj"]
+    assert target_modules(random_model("starcoder"), "c_attn") == ["c_attn"]
+    assert target_modules(random_model("starcoder"), "mlp.c_proj") == ["mlp.c_proj"]
+    with pytest.raises(RecipeError, match=r"'q_proj,w_proj' in a llama model, found mlp\.down_proj, .*q_proj"):
+        target_modules(random_model("llama"), "q_proj,w_proj")
+
+
 def test_an_architecture_without_linear_layers_in_that_part_is_refused() -> None:
     with pytest.raises(RecipeError, match="'mlp' in a gpt2 model, found no linear layers"):
         target_modules(tiny("gpt2"), "mlp")

@@ -12,7 +12,7 @@ pytest.importorskip("gguf")
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import read_header
 from sqlwright.recipe import TrainSettings
-from sqlwright.training.estimate import Sizes, fit_tokens, require_room
+from sqlwright.training.estimate import Sizes, Widths, fit_tokens, require_room
 from sqlwright.training.packing import Encoded, Load
 
 
@@ -75,7 +75,7 @@ def test_more_that_passes_takes_more_and_bfloat16_half(sizes: Sizes) -> None:
     loads = [Load(1024, 4000), Load(2048, 4000), Load(2048, 9000)]
     bytes_ = [sizes.training_bytes(settings(), load) for load in loads]
     assert bytes_ == sorted(bytes_) and len(set(bytes_)) == 3
-    assert sizes.training_bytes(settings(), LOAD, width=2) < 0.7 * sizes.training_bytes(settings(), LOAD)
+    assert sizes.training_bytes(settings(), LOAD, Widths(2.0, 2.0)) < 0.7 * sizes.training_bytes(settings(), LOAD)
 
 
 def question(prefix: int, branch: int) -> Encoded:
@@ -87,22 +87,20 @@ def question(prefix: int, branch: int) -> Encoded:
 def test_tokens_fill_the_memory_at_hand_but_for_the_doubt(kind: str, memory: float, sizes: Sizes) -> None:
     chosen = settings(kind=kind)
     questions = [question(600, 60), question(200, 40)]
-    tokens = fit_tokens(sizes, chosen, questions, memory, 4)
+    tokens = fit_tokens(sizes, chosen, questions, memory)
     group = Load.of([[question(400, 50)] * 12])
     load = Load(tokens, round(tokens * group.keys / group.tokens))
     assert sizes.training_bytes(chosen, load) == pytest.approx(0.75 * memory, rel=0.01)
-    assert fit_tokens(sizes, chosen, questions, memory / 2, 4) < tokens
-    assert (
-        fit_tokens(sizes, chosen.model_copy(update={"activation_checkpointing": True}), questions, memory, 4) > tokens
-    )
-    assert fit_tokens(sizes, chosen, questions, 1e8, 4) == 128
+    assert fit_tokens(sizes, chosen, questions, memory / 2) < tokens
+    assert fit_tokens(sizes, chosen.model_copy(update={"activation_checkpointing": True}), questions, memory) > tokens
+    assert fit_tokens(sizes, chosen, questions, 1e8) == 128
 
 
 def test_what_surely_does_not_fit_is_refused(sizes: Sizes) -> None:
     chosen = settings(kind="full")
     memory, disk = sizes.training_bytes(chosen, LOAD), sizes.disk_bytes(chosen)
-    require_room(sizes, chosen, LOAD, 4, memory=0.8 * memory, disk=0.8 * disk)
+    require_room(sizes, chosen, LOAD, memory=0.8 * memory, disk=0.8 * disk)
     with pytest.raises(ModelError, match=r"expected about [\d.]+ GB of memory, found [\d.]+ GB free. Lower"):
-        require_room(sizes, chosen, LOAD, 4, memory=0.7 * memory, disk=disk)
+        require_room(sizes, chosen, LOAD, memory=0.7 * memory, disk=disk)
     with pytest.raises(ModelError, match=r"expected about [\d.]+ GB of disk for checkpoints.*--runs"):
-        require_room(sizes, chosen, LOAD, 4, memory=memory, disk=0.7 * disk)
+        require_room(sizes, chosen, LOAD, memory=memory, disk=0.7 * disk)

@@ -16,33 +16,45 @@ from needs import needs
 
 torch = pytest.importorskip("torch")
 
+from sqlwright.errors import RecipeError  # noqa: E402
 from sqlwright.training.packing import Encoded  # noqa: E402
-from sqlwright.training.ranks import Ranks, join  # noqa: E402
+from sqlwright.training.ranks import Ranks, join, wanted_sharding  # noqa: E402
 
 needs("peft")
 
 from together import learn  # noqa: E402
 
 
-def losses(folder: Path) -> list[float]:
+def values(folder: Path, name: str) -> list[float]:
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line["loss"] for line in map(json.loads, lines) if "loss" in line]
+    return [line[name] for line in map(json.loads, lines) if name in line]
 
 
-def test_two_processes_learn_what_one_does_however_often_they_are_stopped(tmp_path: Path) -> None:
+def losses(folder: Path) -> list[float]:
+    return values(folder, "loss")
+
+
+@pytest.mark.parametrize(("kind", "sharing"), [("lora", ""), ("lora", "layers"), ("full", "layers")])
+def test_two_processes_learn_what_one_does_however_often_they_are_stopped(
+    kind: str, sharing: str, tmp_path: Path
+) -> None:
     (tmp_path / "one").mkdir()
-    learn(tmp_path / "one")
+    learn(tmp_path / "one", kind=kind)
     folder = tmp_path / "two"
     folder.mkdir()
     script = Path(__file__).with_name("together.py")
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-    subprocess.run([sys.executable, str(script), str(folder)], env=environment, timeout=120, check=True)
+    words = [str(folder), kind, *filter(None, [sharing])]
+    subprocess.run([sys.executable, str(script), *words], env=environment, timeout=240, check=True)
     exits = json.loads((folder / "exits.json").read_text(encoding="utf-8"))
     assert sorted(exits["stopped"]) == [130, 143], "one was told so, and the other stopped with it"
     assert 3 <= exits["steps"] < len(losses(tmp_path / "one"))
     assert exits["continued"] == [0, 0]
     assert losses(folder) == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    for name in ("validation_loss", "gradient_norm"):
+        assert values(folder, name) == pytest.approx(values(tmp_path / "one", name), rel=1e-3), name
     one, two = (torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("one", "two"))
+    assert set(one) == set(two)
     for name, weight in one.items():
         torch.testing.assert_close(two[name], weight, rtol=1e-3, atol=1e-4)
 
@@ -61,3 +73,46 @@ def test_alone_nothing_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     assert join() == Ranks()
     assert Ranks().add_up([], 1.0, 2.0) == [1.0, 2.0]
     assert Ranks().tell("word") == "word"
+
+
+CONFIGURATIONS = Path(__file__).resolve().parents[2] / "recipes" / "accelerate"
+
+
+def launched(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> dict[str, str]:
+    """Return the environment that `accelerate launch` gives its processes for a configuration."""
+    launch = pytest.importorskip("accelerate.commands.launch")
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    words = ["--config_file", str(path), *more, "--no_python", "sqlwright", "run", "recipe.toml"]
+    given, _, _ = launch._validate_launch_command(launch.launch_command_parser().parse_args(words))
+    found: dict[str, str] = prepare_multi_gpu_env(given)
+    return found
+
+
+@pytest.mark.parametrize(("name", "expected"), [("ddp", ""), ("fsdp2", "layers"), ("fsdp2-kept", "kept layers")])
+def test_the_configurations_that_ship_do_what_they_say(
+    name: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert wanted_sharding(launched(monkeypatch, CONFIGURATIONS / f"{name}.yaml")) == expected
+
+
+def test_every_configuration_that_ships_is_tested() -> None:
+    assert {path.stem for path in CONFIGURATIONS.iterdir()} == {"ddp", "fsdp2", "fsdp2-kept"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, r"found DEEPSPEED, .*fsdp2\.yaml for stage 3"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "expected fsdp_version 2, found 1"),
+        (
+            {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"},
+            "without fsdp_offload_params",
+        ),
+        ({"ACCELERATE_USE_MEGATRON_LM": "true"}, "without distributed_type MEGATRON_LM"),
+        ({"ACCELERATE_MIXED_PRECISION": "bf16"}, r'expected mixed_precision "no", found "bf16"; .*model\.dtype'),
+    ],
+)
+def test_a_configuration_that_would_have_no_effect_is_refused(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        wanted_sharding(environment)

@@ -175,7 +175,7 @@ def test_phases_take_their_questions_for_their_passes_at_their_rates(
     assert seen[1] == {name: each[name] for name in ("hard", "extra")}
     kept: dict[int, tuple[int, dict[str, Any]]] = {}
 
-    def after_phase(number: int, model: Any) -> None:
+    def after_phase(number: int, model: Any, _weights: Any) -> None:
         kept[number] = len(lines(tmp_path)), {name: w.detach().clone() for name, w in trainable(model).items()}
 
     result = train(make_model("qwen2"), plan, chosen, seed=0, folder=tmp_path, after_phase=after_phase)

@@ -33,6 +33,8 @@ _EXTRAS = {
     "transformers": "train",
     "peft": "train",
     "accelerate": "train",
+    "huggingface_hub": "train",
+    "bitsandbytes": "qlora",
     "gguf": "train",
     "numpy": "train",
     "openai": "hosted",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cyclopts import App
 
 from sqlwright.cli.options import Json
@@ -29,24 +31,30 @@ def list_models(*, json: Json = False) -> int:
 
 @app.command
 def pull(name: str, /, *, json: Json = False) -> int:
-    """Download a model, or the rest of it, and check its SHA-256.
+    """Download a model, or the rest of it, and check its SHA-256; of a model of the hub, into the hub's own cache.
 
     Args:
-        name: The model's name in `sqlwright models list`.
+        name: The model's name in `sqlwright models list`, or OWNER/NAME on the model hub.
     """
-    from sqlwright.cli.terminal import TerminalReporter
-    from sqlwright.models.download import pull as fetch
+    from sqlwright.models.snapshot import fetch_snapshot, is_hub_name
 
-    reporter = TerminalReporter(unit="bytes")
-    try:
-        path = fetch(name, progress=lambda done, total, source: reporter.progress(_doing(name, source), done, total))
-    finally:
-        reporter.finish()
+    path = fetch_snapshot(name) if is_hub_name(name) else _pull_catalogued(name)
     if json:
         print_json({"name": name, "path": str(path)})
     else:
         print(path)
     return 0
+
+
+def _pull_catalogued(name: str) -> Path:
+    from sqlwright.cli.terminal import TerminalReporter
+    from sqlwright.models.download import pull
+
+    reporter = TerminalReporter(unit="bytes")
+    try:
+        return pull(name, progress=lambda done, total, source: reporter.progress(_doing(name, source), done, total))
+    finally:
+        reporter.finish()
 
 
 @app.command

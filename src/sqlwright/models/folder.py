@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlwright.errors import ModelError
+from sqlwright.models.quantised import quantisation
 
 if TYPE_CHECKING:
     import torch
@@ -38,22 +39,25 @@ def model_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in endings and path.is_file())
 
 
-def load_folder(folder: Path, dtype: torch.dtype, device: str = "cpu") -> Any:
+def load_folder(folder: Path, dtype: torch.dtype, device: str = "cpu", bits: int = 0) -> Any:
     """Return the folder's causal language model, frozen, in evaluation mode on `device`.
 
-    Raises `ModelError` where the folder holds no such model, or one whose code isn't in transformers.
+    With `bits` (4 or 8) the weights of its layers are quantised while they are read (`models.quantised`). Raises
+    `ModelError` where the folder holds no such model, or one whose code isn't in transformers.
     """
     from transformers import AutoModelForCausalLM
 
     _require(folder)
+    # Quantised weights are placed as they are read; they can't be moved.
+    more = {"quantization_config": quantisation(bits, dtype), "device_map": {"": device}} if bits else {}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False, **more
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModelError(f"{folder}: expected a causal language model of transformers, found: {error}") from None
     model.requires_grad_(False)
-    return model.to(device).eval()
+    return (model if bits else model.to(device)).eval()
 
 
 def load_config(folder: Path) -> Any:
@@ -124,7 +128,12 @@ def read_peft_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[A
 
     config = _json(path.with_name("adapter_config.json"))
     tensors = load_file(str(path))
-    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    # What layers are for, which quantised weights don't show by their shapes.
+    shapes = {
+        f"{name}.weight": (module.out_features, module.in_features)
+        for name, module in model.named_modules()
+        if hasattr(module, "in_features")
+    }
     if config.get("peft_type") != "LORA" or config.get("use_dora"):
         raise ModelError(f"{path}: expected plain LoRA, found {config.get('peft_type')} with other options.")
     matrices = {}

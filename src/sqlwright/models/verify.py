@@ -19,6 +19,7 @@ from sqlwright.datasets.locate import cache_folder
 from sqlwright.errors import ModelError
 from sqlwright.models.catalogue import CATALOGUE, ModelEntry, find_entry
 from sqlwright.models.folder import is_model_folder, model_files
+from sqlwright.models.snapshot import find_snapshot, is_hub_name
 
 CHUNK = 1 << 20
 
@@ -69,7 +70,7 @@ def local_path(name: str, folder: Path | None = None) -> Path | None:
 
 
 def find_model(name_or_path: str) -> Path:
-    """Return the model meant by a catalogue name, or by the path of a GGUF file or of a folder of transformers.
+    """Return the model meant by a catalogue name, by a path (GGUF file, folder of transformers), or a name on the hub.
 
     Raises:
         ModelError: it isn't on this machine; the message says how to get it.
@@ -77,6 +78,14 @@ def find_model(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_file() or is_model_folder(path):
         return path
+    if is_hub_name(name_or_path):
+        fetched = find_snapshot(name_or_path)
+        if fetched is None:
+            raise ModelError(
+                f"expected a model at {path} or {name_or_path} in the model hub's cache, found neither. "
+                f"Run: sqlwright models pull {name_or_path}"
+            )
+        return fetched
     if path.suffix == ".gguf" or path.parent != Path():
         there = "a folder without config.json and *.safetensors" if path.is_dir() else "nothing"
         raise ModelError(f"expected a GGUF file or a model's folder at {path}, found {there}.")
@@ -133,7 +142,9 @@ def hash_file(path: Path, progress: Callable[[int, int], None] | None = None) ->
 
 
 def record_path(path: Path) -> Path:
-    """Return where the record of a model file lies."""
+    """Return where the record of a model file lies: beside it, but not in the hub's cache."""
+    if path.parent.name == "snapshots":
+        return models_folder() / f"{path.parent.parent.name}-{path.name}.json"
     return path.with_name(f"{path.name}.json") if path.is_dir() else path.with_suffix(".json")
 
 
@@ -143,6 +154,7 @@ def write_record(path: Path, sha256: str, source: str) -> None:
     values = {"sha256": sha256, "bytes": size, "mtime_ns": mtime, "source": source}
     aside = record_path(path).with_name(f"{record_path(path).name}.{os.getpid()}")
     try:
+        aside.parent.mkdir(parents=True, exist_ok=True)
         aside.write_text(json.dumps(values) + "\n", encoding="utf-8")
         aside.replace(record_path(path))
     except OSError:  # a shared, read-only model folder: the file is hashed again next time

@@ -37,22 +37,20 @@ _NEEDED = ("block_count", "embedding_length", "feed_forward_length", "attention.
 _BLOCKS_AT_ONCE = 1 << 15
 
 
-def load_model(path: Path, dtype: torch.dtype, device: str = "cpu", rope_theta: float = 0.0) -> Any:
+def load_model(path: Path, dtype: torch.dtype, device: str = "cpu", rope_theta: float = 0.0, bits: int = 0) -> Any:
     """Return a transformers causal language model with the dequantised weights of the GGUF file, or of the folder.
 
     Weights are frozen (no gradients), the model is in evaluation mode on `device`; its rotary positions have the base
-    period `rope_theta` where one is given. Raises `ModelError` for files that aren't GGUF, are damaged, or hold an
-    architecture that transformers can't read.
+    period `rope_theta` where one is given, and the layers of a folder `bits` a weight (4 or 8; 0: as they are). Raises
+    `ModelError` for files that aren't GGUF, are damaged, or hold an architecture that transformers can't read.
     """
-    model = _load(path, dtype, device)
+    model = load_folder(path, dtype, device, bits) if path.is_dir() else _load(path, dtype, device)
     if rope_theta:
         set_rope_theta(model, rope_theta)
     return model
 
 
 def _load(path: Path, dtype: torch.dtype, device: str) -> Any:
-    if path.is_dir():
-        return load_folder(path, dtype, device)
     header = read_header(path)
     if header.architecture not in FAST_ARCHITECTURES:
         return _load_with_transformers(path, dtype, device)

@@ -25,7 +25,7 @@ from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import prefers
 from sqlwright.runs.stages.prepare import divide, evaluation_files, train_files
-from sqlwright.runs.stages.train import TRAIN, number_format, trains
+from sqlwright.runs.stages.train import TRAIN, number_format, trains, widths
 from sqlwright.training.estimate import Sizes, fit_tokens
 from sqlwright.training.packing import group_size
 
@@ -116,8 +116,8 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     if trains(run):
         hardness = {question.id: question.hardness for question in parts["train"]}
         going_on = dict(states).get(TRAIN) == ["it was interrupted"]
-        plan, settings, width = _training_plan(run, encoded, sizes, hardness, going_on)
-        memory = sizes.training_bytes(settings, plan.largest_pass(settings.tokens_per_batch), width)
+        plan, settings = _training_plan(run, encoded, sizes, hardness, going_on)
+        memory = sizes.training_bytes(settings, plan.largest_pass(settings.tokens_per_batch), widths(run))
         seconds = read + sizes.parameters * _LOADING + _training_seconds(run, plan, settings, sizes)
         minutes["train"] = seconds / 60
         tokens = None if run.recipe.train.tokens_per_batch else settings.tokens_per_batch
@@ -140,9 +140,7 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
         minutes=minutes,
         memory_mb=memory / 1e6,
         prompt=marked(example) if example else "(no questions)",
-        notes=[f"Up to {made:,} pairs that `prepare` makes come to these: in the minutes, not in steps and tokens."]
-        if made
-        else [],
+        notes=_notes(run, made),
     )
 
 
@@ -164,19 +162,18 @@ def _prediction_minutes(run: Run, asked: Sequence[Encoded], sizes: Sizes, speed:
 
 def _training_plan(
     run: Run, encoded: dict[str, list[Encoded]], sizes: Sizes, hardness: Mapping[str, str | None], going_on: bool
-) -> tuple[Plan, TrainSettings, int]:
-    """Return the plan of the training, its settings with the tokens that pass at once, and the bytes of a weight."""
+) -> tuple[Plan, TrainSettings]:
+    """Return the plan of the training, and its settings with the tokens that pass at once."""
     from sqlwright.models.device import choose_device, free_memory
     from sqlwright.training.trainer import make_plan
 
     settings, device = run.recipe.train, choose_device(run.recipe.model.device)
-    width = number_format(run, device).itemsize
     if not settings.tokens_per_batch:
         kept = run.folder.manifest["stages"][TRAIN].get("decided", {}) if going_on else {}
-        fitting = fit_tokens(sizes, settings, encoded["train"], free_memory(device), width)
+        fitting = fit_tokens(sizes, settings, encoded["train"], free_memory(device), widths(run))
         settings = settings.model_copy(update={"tokens_per_batch": kept.get("tokens_per_batch", fitting)})
     plan = make_plan(encoded["train"], encoded["validation"], settings, run.recipe.seed, hardness)
-    return plan, settings, width
+    return plan, settings
 
 
 def _training_seconds(run: Run, plan: Plan, settings: TrainSettings, sizes: Sizes) -> float:
@@ -208,6 +205,12 @@ def _training_seconds(run: Run, plan: Plan, settings: TrainSettings, sizes: Size
 def marked(prompt: Prompt) -> str:
     """Return the prompt as the model reads it, with the learned part between marks."""
     return "".join(pieces(f"{prompt.prefix}{prompt.suffix}{OPEN}{prompt.target}{CLOSE}"))
+
+
+def _notes(run: Run, made: int) -> list[str]:
+    """Return what the figures leave out or take on trust; `made` pairs are made of the training databases."""
+    pairs = f"Up to {made:,} pairs that `prepare` makes come to these: in the minutes, not in steps and tokens."
+    return [note for note, holds in ((pairs, made), (run.model_note, True)) if holds and note]
 
 
 def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:

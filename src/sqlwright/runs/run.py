@@ -14,7 +14,9 @@ from sqlwright.errors import DataError, ModelError, RecipeError
 from sqlwright.models.adapter import Adapter, read_adapter, shipped_adapter
 from sqlwright.models.folder import ONLY_TORCH, is_model_folder
 from sqlwright.models.gguf_file import GgufHeader, read_header
+from sqlwright.models.outline import write_outline
 from sqlwright.models.rope import rope_theta_of
+from sqlwright.models.snapshot import fetch_snapshot, find_snapshot, is_hub_name
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, Shot, make_shots
@@ -32,6 +34,10 @@ class Run:
     recipe_path: Path
     folder: RunFolder
     reporter: Reporter
+    outlines: Path | None = None
+    """Where a base on the hub is outlined, if the run is only planned; else its weights are fetched."""
+    model_note: str = ""
+    """What a planned run says of a base that isn't on this machine."""
 
     def resolve(self, text: str) -> Path:
         """Return the path that the recipe's `text` means, relative to the recipe."""
@@ -39,16 +45,30 @@ class Run:
 
     @cached_property
     def model_path(self) -> Path:
-        """The base model's GGUF file, or its folder.
+        """The base model's GGUF file, or its folder; a name on the hub is fetched if it isn't in the hub's cache.
 
         Raises `ModelError` (with the command that pulls it) where it is missing, or is a folder and a GGUF is needed.
         """
         base = self.recipe.model.base
         local = self.resolve(base)
-        found = local if local.is_file() or is_model_folder(local) else find_model(base)
+        if local.is_file() or is_model_folder(local):
+            found = local
+        else:
+            found = self._from_hub(base) if is_hub_name(base) else find_model(base)
         if found.is_dir() and self.recipe.export.merged:
             raise ModelError(ONLY_TORCH.format(path=found, what="export.merged"))
         return found
+
+    def _from_hub(self, base: str) -> Path:
+        found = find_snapshot(base)
+        if found:
+            return found
+        if self.outlines:
+            target = self.outlines / base.replace("/", "--")
+            self.model_note = write_outline(base, target)
+            return target
+        self.reporter.say(f"Fetching {base} from the model hub.")
+        return fetch_snapshot(base)
 
     @cached_property
     def model_hash(self) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlwright.errors import ModelError
 from sqlwright.models.folder import tensor_shapes
@@ -27,6 +28,17 @@ _STATE = 12
 _DOUBT = 0.75
 # Fewer tokens at once are no use: every pass reads all weights.
 _LEAST_TOKENS = 128
+
+
+class Widths(NamedTuple):
+    """The bytes of a number outside the layers and of an activation, and those of a weight in a layer."""
+
+    number: float = 4.0
+    weight: float = 4.0
+
+
+FLOATS = Widths()
+"""Float32 throughout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +121,21 @@ class Sizes:
         # q and o are square, k and v lead to fewer outputs, gate, up and down lead to and from the inner width.
         attention = 2 * 2 * self.hidden + 2 * (self.hidden + self.keys)
         mlp = 3 * (self.hidden + self.inner)
-        sums = {"attention": attention, "mlp": mlp}.get(settings.targets, attention + mlp)
+        named = sum(map(self._ends, settings.targets.split(",")))
+        sums = {"attention": attention, "mlp": mlp, "all-linear": attention + mlp}.get(settings.targets, named)
         return settings.rank * self._share(settings) * self.layers * sums
 
-    def training_bytes(self, settings: TrainSettings, load: Load, width: int = 4) -> float:
-        """Return the bytes that training takes where passes have such a load, the process itself included.
+    def training_bytes(self, settings: TrainSettings, load: Load, widths: Widths = FLOATS) -> float:
+        """Return the bytes that training takes where passes have such a load, the process itself included."""
+        tokens, keys = self._bytes_per(settings, widths.number)
+        return self._standing_bytes(settings, widths) + tokens * load.tokens + keys * load.keys
 
-        `width` is the bytes of a frozen weight and of an activation.
-        """
-        tokens, keys = self._bytes_per(settings, width)
-        return self._standing_bytes(settings, width) + tokens * load.tokens + keys * load.keys
-
-    def tokens_within(self, settings: TrainSettings, memory: float, keys: float, width: int = 4) -> int:
+    def tokens_within(self, settings: TrainSettings, memory: float, keys: float, widths: Widths = FLOATS) -> int:
         """Return how many tokens may pass at once in so many bytes, with so many keys seen per token; 0 where none."""
-        per_token, per_key = self._bytes_per(settings, width)
-        return max(0, int((memory - self._standing_bytes(settings, width)) / (per_token + keys * per_key)))
+        per_token, per_key = self._bytes_per(settings, widths.number)
+        return max(0, int((memory - self._standing_bytes(settings, widths)) / (per_token + keys * per_key)))
 
-    def _bytes_per(self, settings: TrainSettings, width: int) -> tuple[float, float]:
+    def _bytes_per(self, settings: TrainSettings, width: float) -> tuple[float, float]:
         """Return what is kept per token of a pass, and per key that a branch sees."""
         # Inputs of norms and linear layers, q, k, v and what attention gives; gate, its bend, up, and their product.
         kept = 9.0 * self.hidden + 4 * self.inner
@@ -139,18 +149,18 @@ class Sizes:
             return width * (kept + (layers - 1) * self.hidden), width * keys
         return width * layers * kept, width * layers * keys
 
-    def _standing_bytes(self, settings: TrainSettings, width: int) -> float:
+    def _standing_bytes(self, settings: TrainSettings, widths: Widths) -> float:
         """Return what doesn't depend on passes: the process, weights, gradients and moments, a part of the logits."""
-        weights = float(width * self.parameters)
+        weights = widths.number * self.embedding_parameters + widths.weight * self.layer_parameters
         if settings.kind == "dora":  # a copy of the weights
-            weights += width * self._share(settings) * self.layer_parameters
+            weights += widths.number * self._share(settings) * self.layer_parameters
         own = settings.kind in ("freeze", "full")
         state = (_STATE if own else _STATE + 4) * self.learning(settings)
         head = 4.0 * _HEAD_COPIES * _HEAD_ROWS * self.head_parameters / self.hidden
         head += 4.0 * self.head_parameters if settings.kind == "full" else 0.0
         return weights + state + head + _PROCESS
 
-    def rehearsal_bytes(self, settings: TrainSettings, width: int) -> float:
+    def rehearsal_bytes(self, settings: TrainSettings, width: float) -> float:
         """Return the bytes of a model of two layers with the head, with gradients and moments of what may learn."""
         two = self.embedding_parameters + 2 * self.layer_parameters / self.layers
         return two * (width + (_STATE if settings.kind in ("freeze", "full") else 0))
@@ -168,16 +178,24 @@ class Sizes:
         learning = self.learning(settings)
         whole = settings.kind in ("dora", "freeze", "full")
         result = 2.0 * self.parameters if whole else 4.0 * learning
-        return (
-            3 * self.checkpoint_bytes(settings) + 3 * result
-        )  # the adapter, its export, and one of them being written
+        # The result: the adapter, its export, and one of them being written.
+        return 3 * self.checkpoint_bytes(settings) + 3 * result
+
+    def _ends(self, name: str) -> int:
+        """Return inputs and outputs of a linear layer by what architectures call it; one beyond these is an MLP's."""
+        fused = name in ("c_attn", "W_pack", "query_key_value", "qkv_proj")
+        outputs = self.hidden * (name in ("q_proj", "o_proj", "dense") or fused)
+        outputs += self.keys * (2 if fused else name in ("k_proj", "v_proj"))
+        return self.hidden + (outputs or self.inner)
 
     def _share(self, settings: TrainSettings) -> float:
         """Return the share of the layers that learn."""
         return min(settings.layers or self.layers, self.layers) / self.layers
 
 
-def fit_tokens(sizes: Sizes, settings: TrainSettings, questions: Sequence[Encoded], memory: float, width: int) -> int:
+def fit_tokens(
+    sizes: Sizes, settings: TrainSettings, questions: Sequence[Encoded], memory: float, widths: Widths = FLOATS
+) -> int:
     """Return `train.tokens_per_batch` for so many bytes of memory, of which estimates may be off by their doubt.
 
     How many keys a token comes with is that of the mean schema with as many mean branches as may share it. Where even
@@ -186,12 +204,14 @@ def fit_tokens(sizes: Sizes, settings: TrainSettings, questions: Sequence[Encode
     prefix = sum(len(one.prefix) for one in questions) / len(questions)
     branch = sum(len(one.branch) for one in questions) / len(questions)
     keys = settings.sharing * (prefix + branch) / (prefix + settings.sharing * branch)
-    return max(_LEAST_TOKENS, sizes.tokens_within(settings, _DOUBT * memory, keys, width))
+    return max(_LEAST_TOKENS, sizes.tokens_within(settings, _DOUBT * memory, keys, widths))
 
 
-def require_room(sizes: Sizes, settings: TrainSettings, load: Load, width: int, *, memory: float, disk: float) -> None:
+def require_room(
+    sizes: Sizes, settings: TrainSettings, load: Load, widths: Widths = FLOATS, *, memory: float, disk: float
+) -> None:
     """Raise `ModelError` unless training fits into so many bytes of memory and disk, the doubt of estimates granted."""
-    wanted = sizes.training_bytes(settings, load, width)
+    wanted = sizes.training_bytes(settings, load, widths)
     if wanted * _DOUBT > memory:
         raise ModelError(
             f"train: expected about {wanted / 1e9:.1f} GB of memory, found {memory / 1e9:.1f} GB free. Lower "

@@ -3,8 +3,9 @@
 Kinds that learn low-rank updates which llama.cpp can add to the base (`lora`, `rslora`, `qlora`) come to an adapter;
 the others (`dora`, `freeze`, `full`) come to weights, and are served as a model of their own.
 
-`qlora` is LoRA on quantised weights: on a GGUF base they are read from blocks of 8 bits or fewer, as QLoRA (arXiv
-2305.14314) reads them from NF4, but dequantised once, not for every use. Not covered: bitsandbytes.
+`qlora` is LoRA on quantised weights. Those of a folder of transformers are bitsandbytes' (`models.quantised`), as
+QLoRA's (arXiv 2305.14314), and dequantised for every use. Those of a GGUF base are read from blocks of 8 bits or fewer
+and dequantised once: its adapter is trained on the very weights that it is served with, at four times the memory.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sqlwright.models.device import keep_freed_memory
 from sqlwright.models.weights import merge_adapter, read_matrices
 from sqlwright.recipe import TrainSettings
 from sqlwright.training.lora import add_lora, start_from
+from sqlwright.training.shards import whole
 
 WHOLE = ("dora", "freeze", "full")
 """Kinds whose result is weights, not an adapter."""
@@ -62,9 +64,12 @@ def make_trainable(model: Any, settings: TrainSettings, seed: int, start: Path |
 
 
 def result_weights(model: Any, kind: str) -> dict[str, torch.Tensor]:
-    """Return the weights that differ from the base's by their names in the base, for a kind in `WHOLE`."""
+    """Return the weights that differ from the base's by their names in the base, for a kind in `WHOLE`.
+
+    Where they are shared out, all ranks have to ask at once.
+    """
     if kind in PLAIN:
-        return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+        return {name: whole(weight) for name, weight in model.named_parameters() if weight.requires_grad}
     from peft.tuners.lora import Linear
 
     prefix = "base_model.model."

@@ -1,7 +1,8 @@
 """LoRA through PEFT, with a forward and backward that touch the large activations once.
 
 PEFT makes the matrices, names them and reads and writes the adapter folder; `LoraLinear` replaces only the arithmetic:
-`y = x Wᵀ + b`, then `(x Aᵀ) Bᵀ · scale` is added in place, and the same in the gradient. Results are PEFT's own.
+`y = x Wᵀ + b`, then `(x Aᵀ) Bᵀ · scale` is added in place, and the same in the gradient. Results are PEFT's own. A
+quantised W is dequantised for the forward pass, dropped, and dequantised again for the gradient.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch.nn.functional import linear
 
 from sqlwright.errors import RecipeError
+from sqlwright.models.quantised import dense_weight
 from sqlwright.training.targets import target_modules
 
 
@@ -26,24 +28,24 @@ class LoraLinear(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
+        layer: Any,
         a: torch.Tensor,
         b: torch.Tensor,
         scale: float,
     ) -> torch.Tensor:
-        """Return the layer's output, and keep what the gradient needs."""
+        """Return the output of the frozen linear `layer` with its update, and keep what the gradient needs."""
         flat = x.reshape(-1, x.shape[-1])
-        y = linear(flat, weight, bias)
+        weight = dense_weight(layer, x.dtype)
+        y = linear(flat, weight, layer.bias)
         low = flat @ a.to(x.dtype).T
         y.addmm_(low, b.to(x.dtype).T, alpha=scale)
-        ctx.save_for_backward(flat, weight, a, b, low)
-        ctx.scale = scale
+        ctx.save_for_backward(flat, weight if weight is layer.weight else None, a, b, low)
+        ctx.layer, ctx.scale = layer, scale
         return y.view(*x.shape[:-1], y.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Return the gradients of x, A and B; the weight and the bias are frozen."""
+        """Return the gradients of x, A and B; a quantised weight is dequantised again."""
         x, weight, a, b, low = ctx.saved_tensors
         shape = grads[0].shape
         grad = grads[0].reshape(-1, shape[-1])
@@ -52,8 +54,9 @@ class LoraLinear(torch.autograd.Function):
         grad_a = (grad_low.T @ x).to(a.dtype)
         grad_x = None
         if ctx.needs_input_grad[0]:
+            weight = dense_weight(ctx.layer, grad.dtype) if weight is None else weight
             grad_x = torch.addmm(grad_low @ a.to(grad.dtype), grad, weight).view(*shape[:-1], -1)
-        return grad_x, None, None, grad_a, grad_b, None
+        return grad_x, None, grad_a, grad_b, None
 
 
 def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layers: int = 0, kind: str = "lora") -> Any:
@@ -86,12 +89,12 @@ def start_from(model: Any, alpha: float, matrices: Mapping[str, tuple[torch.Tens
 
     Raises `RecipeError` where they are others than the model's.
     """
-    from peft.tuners.lora import Linear
+    from peft.tuners.lora import LoraLayer
 
     own = {
         f"{name.removeprefix('base_model.model.')}.weight": module
         for name, module in model.named_modules()
-        if isinstance(module, Linear)
+        if isinstance(module, LoraLayer)
     }
     config = model.peft_config["default"]
     ranks = {len(a) for a, _ in matrices.values()}
@@ -120,11 +123,11 @@ def read_lora(model: Any, folder: Path) -> Any:
 
 
 def use_fast_lora(model: Any) -> None:
-    """Give every plain LoRA linear layer of a PEFT model the arithmetic of `LoraLinear`."""
-    from peft.tuners.lora import Linear
+    """Give every plain LoRA linear layer of a PEFT model, quantised or not, the arithmetic of `LoraLinear`."""
+    from peft.tuners.lora import LoraLayer
 
     for module in model.modules():
-        if isinstance(module, Linear):
+        if isinstance(module, LoraLayer) and isinstance(module.get_base_layer(), torch.nn.Linear):
             name = module.active_adapters[0]
             plain = len(module.active_adapters) == 1 and not module.use_dora.get(name, False)
             if plain and isinstance(module.lora_dropout[name], torch.nn.Identity):
@@ -140,8 +143,7 @@ def _forward(self: Any, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
     name = self.active_adapters[0]
     result: torch.Tensor = LoraLinear.apply(  # type: ignore[no-untyped-call]
         x,
-        self.base_layer.weight,
-        self.base_layer.bias,
+        self.base_layer,
         self.lora_A[name].weight,
         self.lora_B[name].weight,
         self.scaling[name],

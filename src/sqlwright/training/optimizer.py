@@ -7,6 +7,7 @@ import math
 import torch
 
 from sqlwright.errors import RecipeError
+from sqlwright.training.shards import gradient_norm, is_share
 
 
 def move(
@@ -18,7 +19,11 @@ def move(
     the learning rate that it says to lower, `step` the number of the step.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    norm = float(torch.nn.utils.clip_grad_norm_(weights, max_norm))
+    found = gradient_norm(weights)
+    norm = float(found)
+    for shared in (False, True):
+        own = [weight for weight in weights if is_share(weight) == shared]
+        torch.nn.utils.clip_grads_with_norm_(own, max_norm, found)
     if not math.isfinite(loss) or not math.isfinite(norm):
         optimizer.zero_grad()
         raise RecipeError(f"Step {step}: expected a finite loss, found {loss}. Lower {setting}.")

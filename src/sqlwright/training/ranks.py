@@ -1,21 +1,22 @@
 """Several processes that train as one, on GPUs or CPUs: `torchrun --nproc-per-node 2 --no-python sqlwright run RECIPE`.
 
-Every process has the whole model and takes its share of the groups of each step, so that packs stay whole; gradients
-are summed before the step. Rank 0 does everything else; the others wait until there is something to train. Whoever
-starts the processes (torchrun, accelerate, Ray, Slurm) sets `RANK`, `WORLD_SIZE` and the address of rank 0; all of them
-need the run folder.
+Every process takes its share of the groups of each step, so that packs stay whole; gradients are summed before the
+step. Each has the whole model, or a share of its layers (`shards`), which an `accelerate` configuration with FSDP asks
+for. Rank 0 does everything else; the others wait until there is something to train. Whoever starts the processes
+(torchrun, accelerate, Ray, Slurm) sets `RANK`, `WORLD_SIZE` and the address of rank 0; all of them need the run folder.
 
-Not covered: models that don't fit into one device (FSDP, ZeRO), prediction by several processes.
+Not covered: DeepSpeed's own code; prediction by several processes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from sqlwright.errors import RecipeError
 from sqlwright.training.packing import Encoded, group_size
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Ranks:
     world: int = 1
     beside: int = 1
     """How many of them share this machine, and its cores."""
+    sharding: Literal["", "layers", "kept layers"] = ""
+    """Whether the layers' weights are shared out, and kept from the forward pass to the backward pass."""
 
     @property
     def leads(self) -> bool:
@@ -40,28 +43,35 @@ class Ranks:
         return self.rank == 0
 
     def deal(self, groups: Sequence[list[Encoded]]) -> list[list[Encoded]]:
-        """Return the groups of a step that are this rank's: the longest ones first, each to who has least so far."""
-        if self.world == 1:
-            return list(groups)
+        """Return the groups of a step that are this rank's."""
+        return self.deal_all(groups)[self.rank]
+
+    def deal_all(self, groups: Sequence[list[Encoded]]) -> list[list[list[Encoded]]]:
+        """Return the groups of a step by rank: the longest ones first, each to who has least so far."""
         loads = [0] * self.world
-        own = []
+        own: list[list[int]] = [[] for _ in loads]
         sizes = [group_size(group) for group in groups]
         for place in sorted(range(len(groups)), key=lambda place: -sizes[place]):
             rank = loads.index(min(loads))
             loads[rank] += sizes[place]
-            if rank == self.rank:
-                own.append(place)
-        return [groups[place] for place in sorted(own)]
+            own[rank].append(place)
+        return [[groups[place] for place in sorted(places)] for places in own]
 
     def add_up(self, weights: Iterable[torch.Tensor], *values: float) -> list[float]:
-        """Sum the gradients of `weights` over all ranks, in place, and return the sums of `values`."""
+        """Sum the gradients of `weights` over all ranks, in place, and return the sums of `values`.
+
+        Those of weights that are shared out are sums already.
+        """
         if self.world == 1:
             return list(values)
         import torch
         from torch import distributed
 
-        given = list(weights)
-        device = given[0].device
+        from sqlwright.training.shards import is_share
+
+        every = list(weights)
+        device = every[0].device
+        given = [weight for weight in every if not is_share(weight)]
         for weight in given:
             if weight.grad is None:  # fewer groups than ranks
                 weight.grad = torch.zeros_like(weight)
@@ -98,6 +108,7 @@ def join() -> Ranks:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1 or "RANK" not in os.environ:
         return Ranks()
+    sharding = wanted_sharding(os.environ)
     import torch
     from torch import distributed
 
@@ -106,4 +117,47 @@ def join() -> Ranks:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not distributed.is_initialized():
         distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=_PATIENCE)
-    return Ranks(distributed.get_rank(), world, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return Ranks(distributed.get_rank(), world, int(os.environ.get("LOCAL_WORLD_SIZE", "1")), sharding)
+
+
+def wanted_sharding(environment: Mapping[str, str]) -> Literal["", "layers", "kept layers"]:
+    """Return what `accelerate launch` asks for by its configuration, which it writes into the environment.
+
+    Raises `RecipeError` for what isn't done here, so that no configuration is without effect.
+    """
+
+    def asked(name: str) -> str:
+        value = environment.get(name, "").lower()
+        return "" if value in ("", "false", "no", "0", "none") else value
+
+    if asked("ACCELERATE_USE_DEEPSPEED"):
+        raise RecipeError(
+            "accelerate: expected distributed_type MULTI_GPU or FSDP, found DEEPSPEED, whose code isn't run here. "
+            "FSDP2 shares out what ZeRO does: take recipes/accelerate/fsdp2.yaml for stage 3, fsdp2-kept.yaml for 2."
+        )
+    others = {
+        "ACCELERATE_USE_MEGATRON_LM": "distributed_type MEGATRON_LM",
+        "ACCELERATE_USE_PARALLELISM_CONFIG": "parallelism_config",
+    }
+    sharded = asked("ACCELERATE_USE_FSDP")
+    if sharded:
+        others |= {
+            "FSDP_OFFLOAD_PARAMS": "fsdp_offload_params",
+            "FSDP_ACTIVATION_CHECKPOINTING": "fsdp_activation_checkpointing",
+        }
+        if environment.get("FSDP_VERSION") != "2":
+            raise RecipeError(
+                f"accelerate: expected fsdp_version 2, found {environment.get('FSDP_VERSION', 'none')}. "
+                "Take recipes/accelerate/fsdp2.yaml."
+            )
+    for name, setting in others.items():
+        if asked(name):
+            raise RecipeError(f"accelerate: expected a configuration without {setting}, which isn't done here.")
+    precision = asked("ACCELERATE_MIXED_PRECISION")
+    if precision:
+        raise RecipeError(
+            f'accelerate: expected mixed_precision "no", found "{precision}"; the number format is model.dtype.'
+        )
+    if not sharded:
+        return ""
+    return "layers" if asked("FSDP_RESHARD_AFTER_FORWARD") else "kept layers"

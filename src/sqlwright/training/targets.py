@@ -18,15 +18,15 @@ _INSIDE = re.compile(r".*?\.\d+\.(.+)")
 def target_modules(model: Any, targets: str) -> list[str]:
     """Return the names, as PEFT matches them, of the linear layers that `train.targets` means.
 
-    `all-linear` are all in the model's layers (never the head), `attention` and `mlp` those in that part of a layer.
-    A name is as short as tells these from all others (`q_proj`; `attn.c_proj` where the MLP has a `c_proj` too).
+    `all-linear` are all in the model's layers (never the head), `attention` and `mlp` those in that part of a layer,
+    anything else those whose names end so, divided by commas. A name is as short as tells these from all others
+    (`q_proj`; `attn.c_proj` where the MLP has a `c_proj` too).
     Raises `RecipeError` where there are none.
     """
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     inside = {name: match[1] for name in linear if (match := _INSIDE.fullmatch(name))}
-    parts = _PARTS.get(targets)
-    chosen = {name: own for name, own in inside.items() if parts is None or own.split(".")[0] in parts}
-    if not chosen:
+    chosen = {name: own for name, own in inside.items() if _is_meant(own, targets)}
+    if not all(any(_is_meant(own, one) for own in chosen.values()) for one in targets.split(",")):
         known = ", ".join(sorted(set(inside.values()))) or "no linear layers"
         raise RecipeError(
             f"train.targets: expected linear layers that belong to {targets!r} in a {model.config.model_type} model, "
@@ -34,6 +34,13 @@ def target_modules(model: Any, targets: str) -> list[str]:
         )
     others = [name for name in linear if name not in chosen]
     return sorted({_shortest(own, others) for own in chosen.values()})
+
+
+def _is_meant(own: str, targets: str) -> bool:
+    """Return whether the linear layer `own`, by its name inside a layer, is one of the targets."""
+    if targets in _PARTS:
+        return own.split(".")[0] in _PARTS[targets]
+    return targets == "all-linear" or any(f".{own}".endswith(f".{name}") for name in targets.split(","))
 
 
 def _shortest(own: str, others: list[str]) -> str:

@@ -19,7 +19,7 @@ from sqlwright.errors import RecipeError
 from sqlwright.models.device import peak_memory_mb
 from sqlwright.recipe import SAME_STEPS, Phase, TrainSettings
 from sqlwright.training import checkpoint
-from sqlwright.training.kinds import open_learner
+from sqlwright.training.kinds import WHOLE, open_learner, result_weights
 from sqlwright.training.lora import trainable
 from sqlwright.training.loss import pack_loss
 from sqlwright.training.optimizer import move
@@ -34,6 +34,7 @@ from sqlwright.training.packing import (
     group_size,
 )
 from sqlwright.training.ranks import Ranks
+from sqlwright.training.shards import Weights, put, put_state, share_out, whole, whole_state
 from sqlwright.training.stopper import Stopper
 
 Progress = Callable[[int, int, str, Sequence[float]], None]
@@ -82,9 +83,13 @@ class Plan:
 
 @dataclass(slots=True)
 class TrainResult:
-    """What a training run came to. `seconds` counts all sessions; losses are per target token, natural log."""
+    """What a training run came to. `seconds` counts all sessions; losses are per target token, natural log.
+
+    `weights` are those that differ from the base's, for a kind that comes to weights.
+    """
 
     model: Any
+    weights: Weights
     steps: int
     questions: int
     seconds: float
@@ -142,22 +147,26 @@ def train(
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda _: None,
     start: Path | None = None,
-    after_phase: Callable[[int, Any], None] = lambda *_: None,
+    after_phase: Callable[[int, Any, Weights], None] = lambda *_: None,
     ranks: Ranks = _ALONE,
     track: Callable[[dict[str, Any]], None] = lambda _: None,
+    device: str = "cpu",
 ) -> TrainResult:
     """Return the model trained over all steps of the plan, as `settings.kind` has it.
 
     Training goes on from `start`, a GGUF adapter, where one is given; with `settings.interpolation` below 1 the weights
     end so far between their beginning and the last step (WiSE-FT, arXiv 2109.01903). Continues from the newest
     checkpoint in `folder/checkpoints`; `folder/metrics.jsonl` gets a line per step and `track` the same; `after_phase`
-    gets the number of each phase but the last, and the model as it then is. With several `ranks`, each takes its share
-    of every step, and the first one writes. The result is the same, bit for bit on the CPU, however often the process
-    was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise `KeyboardInterrupt` or
-    `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has other matrices than the
-    settings ask for.
+    gets the number of each phase but the last, the model as it then is, and its `weights` as in the result. With
+    several `ranks`, each takes its share of every step, and the first one writes; the layers are shared out over their
+    devices of the kind `device`, if the ranks say so. The result is the same, bit for bit on the CPU, however often the
+    process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise `KeyboardInterrupt`
+    or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has other matrices than
+    the settings ask for.
     """
     wrapped = open_learner(model, settings, seed, start)
+    if ranks.sharding:
+        share_out(wrapped, device, drop=ranks.sharding == "layers")
     run = _Run(wrapped, plan, settings, folder, say, ranks, track)
     run.restore()
     ranks.wait()  # nobody reads a checkpoint that another one has just written
@@ -174,8 +183,10 @@ def train(
             if plan.validation and due and not last:
                 run.validate()
             phase = 0 if last else plan.phases_done(run.step)
-            if phase and ranks.leads:
-                after_phase(phase, wrapped)
+            if phase:
+                weights = run.result()
+                if ranks.leads:
+                    after_phase(phase, wrapped, weights)
             if last or phase or run.stopping or run.step % settings.checkpoint_every == 0:
                 run.save()
             if run.stopping and not last:
@@ -183,7 +194,7 @@ def train(
                 stopper.leave()
     run.finish()
     held_out = [line["validation_loss"] for line in run.lines if "validation_loss" in line]
-    return TrainResult(wrapped, run.step, run.questions, run.seconds, run.losses, held_out)
+    return TrainResult(wrapped, run.result(), run.step, run.questions, run.seconds, run.losses, held_out)
 
 
 def mean_loss(model: Any, groups: Sequence[list[Encoded]], tokens: int) -> float:
@@ -217,7 +228,10 @@ class _Run:
         self.weights = trainable(model)
         self.device = next(iter(self.weights.values())).device
         self.optimizer = torch.optim.AdamW(
-            list(self.weights.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            list(self.weights.values()),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            foreach=False if ranks.sharding else None,  # shares and whole weights don't go together
         )
         kept = self.weights if settings.interpolation < 1 else {}
         self.beginning = {name: weight.detach().clone() for name, weight in kept.items()}
@@ -237,8 +251,8 @@ class _Run:
         if state:
             with torch.no_grad():
                 for name, weight in self.weights.items():
-                    weight.copy_(state.weights[name])
-            self.optimizer.load_state_dict(state.optimizer)
+                    weight.copy_(put(state.weights[name], weight))
+            put_state(self.optimizer, state.optimizer)
             self.step, self.questions, self.seconds = state.step, state.questions, state.seconds
             # The validation at the end comes anew, as what it measures is made after the last checkpoint.
             end = len(self.plan.steps)
@@ -256,14 +270,14 @@ class _Run:
         started = time.perf_counter()
         rate = self._rate()
         step = self.plan.steps[self.step]
-        packs: list[Pack] = deal_packs(self.ranks.deal(step), self.settings.tokens_per_batch)
+        packs = self._packs(step)
         targets = sum(question.targets for group in step for question in group)
         tokens = sum(map(group_size, step))
         questions = sum(map(len, step))
         self.model.train()
         total = 0.0
-        for batch in packs:
-            loss = pack_loss(self.model, batch.to(self.device))
+        for batch, counts in packs:
+            loss = pack_loss(self.model, batch.to(self.device)) * counts
             # Normalised over the whole step: the same gradient, however the step is cut into packs.
             (loss / targets).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
@@ -290,6 +304,24 @@ class _Run:
             peak_memory_mb=peak_memory_mb(self.device),
         )
 
+    def _packs(self, step: Sequence[list[Encoded]]) -> list[tuple[Pack, float]]:
+        """Return this rank's packs of a step, and by what their losses count.
+
+        Where layers are shared out, all ranks have to compute them as often: those with fewer packs repeat one for 0.
+        """
+        tokens = self.settings.tokens_per_batch
+        if not self.ranks.sharding:
+            return [(batch, 1.0) for batch in deal_packs(self.ranks.deal(step), tokens)]
+        every = [deal_packs(groups, tokens) for groups in self.ranks.deal_all(step)]
+        own = every[self.ranks.rank]
+        spare = (own or deal_packs(step[:1], tokens))[-1:]
+        return [(batch, 1.0) for batch in own] + (max(map(len, every)) - len(own)) * [(spare[0], 0.0)]
+
+    def result(self) -> Weights:
+        """Return the weights that differ from the base's, for a kind that comes to weights; asked by all ranks."""
+        asked = self.settings.kind in WHOLE and (self.ranks.leads or self.ranks.sharding)
+        return result_weights(self.model, self.settings.kind) if asked else {}
+
     def finish(self) -> None:
         """Interpolate between the weights of the beginning and the end, and log the validation loss of the result."""
         with torch.no_grad():
@@ -299,21 +331,22 @@ class _Run:
             self.validate()
 
     def validate(self) -> None:
-        """Log the loss on the held-out training databases; the first rank's work."""
-        if not self.ranks.leads:
+        """Log the loss on the held-out training databases; the first rank's work, unless layers are shared out."""
+        if not self.ranks.leads and not self.ranks.sharding:
             return
         self.model.eval()
         loss = mean_loss(self.model, self.plan.validation, self.settings.tokens_per_batch)
         self._log(validation_loss=loss)
 
     def save(self) -> None:
-        """Write a checkpoint of the current step; the first rank's work."""
+        """Write a checkpoint of the current step; the first rank's work, once it has all shares."""
+        if not self.ranks.leads and not self.ranks.sharding:
+            return
+        weights = {name: whole(weight) for name, weight in self.weights.items()}
+        moments = whole_state(self.optimizer)
         if not self.ranks.leads:
             return
-        weights = {name: weight.detach().cpu() for name, weight in self.weights.items()}
-        state = checkpoint.Checkpoint(
-            self.step, self.plan.name, self.questions, self.seconds, weights, self.optimizer.state_dict()
-        )
+        state = checkpoint.Checkpoint(self.step, self.plan.name, self.questions, self.seconds, weights, moments)
         checkpoint.save(self.folder / "checkpoints", state)
 
     def _rate(self) -> float:

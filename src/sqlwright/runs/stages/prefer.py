@@ -27,7 +27,7 @@ from sqlwright.runs.folder import hash_path
 from sqlwright.runs.mining import FILE, Mined, Miner, more_targets, right_and_wrong
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import draw_questions
-from sqlwright.runs.stages.train import number_format, trains, with_tokens
+from sqlwright.runs.stages.train import trains, with_tokens
 from sqlwright.training.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -293,11 +293,7 @@ def _grpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, d
 
 def _settings(run: Run, questions: Sequence[Encoded]) -> TrainSettings:
     """Return the settings of training that hold here too, with the tokens that pass at once."""
-    from sqlwright.models.device import choose_device
-
-    return with_tokens(
-        run, "prefer", questions, number_format(run, choose_device(run.recipe.model.device)).itemsize, Ranks()
-    )
+    return with_tokens(run, "prefer", questions, Ranks())
 
 
 def _hand(run: Run, questions: Sequence[Encoded]) -> Hand:

@@ -17,7 +17,7 @@ from sqlwright.runs.adapter_folder import write_adapter
 from sqlwright.runs.folder import hash_path
 from sqlwright.runs.run import Run
 from sqlwright.runs.trackers import forget, tracking
-from sqlwright.training.estimate import Sizes, fit_tokens, require_room
+from sqlwright.training.estimate import Sizes, Widths, fit_tokens, require_room
 from sqlwright.training.ranks import Ranks, join
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TRAIN = "train"
 """The stage's name, which rank 0 tells the others when there is something to train."""
-_NEWER = ("interpolation", "kind", "phases")
+_NEWER = ("interpolation", "kind", "phases", "bits")
 
 
 def inputs(run: Run) -> dict[str, str]:
@@ -76,7 +76,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
     with tracking(run) as tracked:
         ranks.tell(TRAIN)
         result, plan, dtype, device = learn(run, ranks, tracked.metrics if tracked else lambda _: None)
-    write_adapter(run, result.model, folder.adapter)
+    write_adapter(run, result.model, folder.adapter, result.weights)
     from sqlwright.models.device import peak_memory_mb
 
     return {
@@ -113,13 +113,16 @@ def learn(
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     recipe, folder = run.recipe, run.folder
     _check_kind(run)
+    _check_sharding(run, ranks)
     torch.set_num_threads(recipe.model.threads or max(1, choose_threads(0) // ranks.beside))
     device = choose_device(recipe.model.device)
     dtype = number_format(run, device)
     name = str(dtype).removeprefix("torch.")
-    run.reporter.say(f"Reading {run.model_path.name} and its tokenizer ({name}, {device}).")
-    plan, settings = _planned(run, ranks, device, dtype.itemsize)
-    model = load_model(run.model_path, dtype, device, recipe.model.rope_theta)
+    run.reporter.say(f"Reading {Path(recipe.model.base).name} and its tokenizer ({name}, {device}).")
+    plan, settings = _planned(run, ranks, device)
+    # What is shared out comes to the device layer by layer.
+    place = "cpu" if ranks.sharding else device
+    model = load_model(run.model_path, dtype, place, recipe.model.rope_theta, _bits(run))
     groups = [group for step in plan.steps for group in step]
     run.reporter.say(
         f"Training on {plan.questions} questions in {len(plan.steps)} steps: {plan.tokens:,} tokens packed, "
@@ -135,9 +138,10 @@ def learn(
         progress=lambda done, total, note, losses: run.reporter.progress("train", done, total, note, losses),
         say=run.reporter.say,
         start=run.adapter.weights if run.adapter else None,
-        after_phase=lambda phase, trained: write_adapter(run, trained, folder.phases / str(phase)),
+        after_phase=lambda phase, trained, weights: write_adapter(run, trained, folder.phases / str(phase), weights),
         ranks=ranks,
         track=track,
+        device=device,
     )
     return result, plan, name, device
 
@@ -153,11 +157,11 @@ def number_format(run: Run, device: str) -> torch.dtype:
     return torch.float32 if run.recipe.train.kind in PLAIN else choose_dtype(run.recipe.model.dtype, device)
 
 
-def with_tokens(run: Run, stage: str, questions: Sequence[Encoded], width: int, ranks: Ranks) -> TrainSettings:
+def with_tokens(run: Run, stage: str, questions: Sequence[Encoded], ranks: Ranks) -> TrainSettings:
     """Return the recipe's training settings; tokens that the memory is to decide are decided once per work.
 
     A stage that goes on takes those that it began with, whatever memory there is then: other packs would be another
-    training. `width` is the bytes of a weight.
+    training.
     """
     from sqlwright.models.device import choose_device, free_memory
 
@@ -167,14 +171,14 @@ def with_tokens(run: Run, stage: str, questions: Sequence[Encoded], width: int, 
     memory = free_memory(choose_device(run.recipe.model.device)) / ranks.beside
 
     def decide() -> int:
-        return fit_tokens(Sizes.of_model(run.model_path), settings, questions, memory, width)
+        return fit_tokens(Sizes.of_model(run.model_path), settings, questions, memory, widths(run))
 
     tokens = int(ranks.tell(str(run.folder.keep(stage, "tokens_per_batch", decide)) if ranks.leads else ""))
     run.reporter.say(f"{tokens:,} tokens pass at once, by the memory that was at hand (train.tokens_per_batch = 0).")
     return settings.model_copy(update={"tokens_per_batch": tokens})
 
 
-def _planned(run: Run, ranks: Ranks, device: str, width: int) -> tuple[Plan, TrainSettings]:
+def _planned(run: Run, ranks: Ranks, device: str) -> tuple[Plan, TrainSettings]:
     """Return the plan of the training, and the settings with what was decided; refuse what doesn't fit."""
     from sqlwright.models.device import free_memory
     from sqlwright.models.tokenizer import load_tokenizer
@@ -187,7 +191,7 @@ def _planned(run: Run, ranks: Ranks, device: str, width: int) -> tuple[Plan, Tra
         raise DataError("train: expected training questions, found none left after the validation databases.")
     end = tokenizer.eos_token_id
     questions = encode(learned, tokenizer, end)
-    settings = with_tokens(run, TRAIN, questions, width, ranks)
+    settings = with_tokens(run, TRAIN, questions, ranks)
     hardness = {question.id: question.hardness for question in run.questions("train")}
     plan = make_plan(questions, encode(held_out, tokenizer, end), settings, run.recipe.seed, hardness)
     if device == "cpu":
@@ -195,11 +199,25 @@ def _planned(run: Run, ranks: Ranks, device: str, width: int) -> tuple[Plan, Tra
             Sizes.of_model(run.model_path),
             settings,
             plan.largest_pass(settings.tokens_per_batch),
-            width,
+            widths(run),
             memory=free_memory(device),
             disk=shutil.disk_usage(run.folder.path).free,
         )
     return plan, settings
+
+
+def widths(run: Run) -> Widths:
+    """Return the bytes that numbers take in the run's training."""
+    from sqlwright.models.device import choose_device
+    from sqlwright.models.quantised import BYTES
+
+    number = float(number_format(run, choose_device(run.recipe.model.device)).itemsize)
+    return Widths(number, BYTES[_bits(run)] if _bits(run) else number)
+
+
+def _bits(run: Run) -> int:
+    """Return the bits a weight that bitsandbytes quantises the base to, 0 where it doesn't."""
+    return run.recipe.train.bits if run.recipe.train.kind == "qlora" and run.model_path.is_dir() else 0
 
 
 def _check_kind(run: Run) -> None:
@@ -215,9 +233,9 @@ def _check_kind(run: Run) -> None:
     if recipe.train.kind == "full" and recipe.train.layers:
         raise RecipeError('train.kind = "full" trains all layers: leave out train.layers, or take "freeze".')
     if run.model_path.is_dir():
-        if recipe.train.kind not in ("lora", "rslora"):
+        if recipe.train.kind not in ("lora", "rslora", "qlora"):
             raise RecipeError(
-                f'train.kind: expected "lora" or "rslora" for a base that is a folder of transformers, found '
+                f'train.kind: expected "lora", "rslora" or "qlora" for a base that is a folder of transformers, found '
                 f'"{recipe.train.kind}". Other kinds need a GGUF file.'
             )
         return
@@ -228,6 +246,16 @@ def _check_kind(run: Run) -> None:
         raise RecipeError(
             f'train.kind = "qlora": expected a base of 8 bits or fewer a weight, found {bits:g} in '
             f'{run.model_path.name}. Take a quantised file, or "lora".'
+        )
+
+
+def _check_sharding(run: Run, ranks: Ranks) -> None:
+    """Raise `RecipeError` where the kind can't be trained with layers that are shared out."""
+    kind = run.recipe.train.kind
+    if ranks.sharding and (kind == "dora" or _bits(run)):
+        raise RecipeError(
+            f'train.kind: expected "lora", "rslora", "freeze" or "full" with FSDP, found "{kind}". '
+            "Start it without FSDP."
         )
 
 
