@@ -73,9 +73,13 @@ def _load(path: Path, dtype: torch.dtype, device: str) -> Any:
 
 
 def model_config(path: Path) -> Any:
-    """Return the transformers configuration of a GGUF file or a folder, None where only all the weights tell it."""
+    """Return the transformers configuration of a GGUF file or a folder.
+
+    None where only all the weights tell it, or where it is an outline that doesn't name its architecture.
+    """
     if path.is_dir():
-        return load_config(path)
+        named = "model_type" in (path / "config.json").read_text(encoding="utf-8")
+        return load_config(path) if named else None
     header = read_header(path)
     return _config(header) if header.architecture in FAST_ARCHITECTURES else None
 
