@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class Heard(Silent):
     def stage(self, name: str, action: str, why: str = "") -> None:
         self.actions[name], self.reasons[name] = action, why
 
-    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+    def progress(self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = ()) -> None:
         assert 0 <= done <= total
         if self.stop == (label, done):
             raise KeyboardInterrupt
