@@ -65,7 +65,7 @@ def _with_functions(tree: exp.Expr) -> exp.Expr:
             tree = other if select is tree else tree
             if select is not tree and select.parent:
                 select.replace(other)
-    for node in list(tree.find_all(exp.Func, exp.RegexpLike, exp.ILike, exp.EQ)):
+    for node in reversed(list(tree.find_all(exp.Func, exp.RegexpLike, exp.ILike, exp.EQ))):  # the inner ones first
         made = _made(node)
         if made is not None:
             tree = made if node is tree else tree
