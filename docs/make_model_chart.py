@@ -1,9 +1,9 @@
 """Draw docs/model.svg: execution accuracy on Spider dev, the adapter that ships beside published systems.
 
-    python docs/make_model_chart.py RUN
+    python docs/make_model_chart.py RUN [RUN ...]
 
-`RUN` is the folder of a run of recipes/spider-dev.toml; the others' figures stand here with their sources. The goals
-of the project are dotted lines. Not covered: intervals of the others, which nobody published.
+Each `RUN` is the folder of a run of recipes/spider-dev.toml, with repair or a vote; the others' figures stand here with
+their sources. The goals of the project are dotted lines. Not covered: intervals of the others, which nobody published.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 TARGET = Path(__file__).resolve().parent / "model.svg"
 # As published: DB-GPT-Hub's README, sqlforge's, and the papers on SLM-SQL and
@@ -24,13 +25,19 @@ PEERS = (
     ("0.5B, samples, vote (SLM-SQL)", 0.721),
 )
 GOALS = (("goal, greedy", 0.70), ("goal, ladder", 0.78))
-LABELS = {"adapter": "SQLWright 0.5B, greedy", "adapter, repair": "SQLWright 0.5B, greedy, repaired"}
+LABELS = {
+    "adapter": "SQLWright 0.5B, greedy",
+    "adapter, repair": "SQLWright 0.5B, greedy, repaired",
+    "adapter, vote among 4 and repair": "SQLWright 0.5B, vote among 4 of repaired",
+}
 _LEFT, _WIDE, _ROW = 340, 480, 30
 
 
 def main() -> int:
     """Write the chart and say where."""
-    scores = json.loads((Path(sys.argv[1]) / "report.json").read_text(encoding="utf-8"))["scores"]
+    scores: dict[str, dict[str, Any]] = {}
+    for run in sys.argv[1:]:
+        scores |= json.loads((Path(run) / "report.json").read_text(encoding="utf-8"))["scores"]
     ours = [(LABELS[label], found["ex"]["overall"]) for label, found in scores.items() if label in LABELS]
     bars = [(name, one["value"], (one["low"], one["high"])) for name, one in ours]
     bars += [(name, value, None) for name, value in PEERS]
