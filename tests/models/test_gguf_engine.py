@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,7 +196,7 @@ def test_closing_frees_memory_port_and_scratch_folder(tiny_model: Path) -> None:
         started.answer("a", ["b"], 1)
 
 
-def test_files_that_are_no_model(tiny_model: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="No such file"):
         GgufEngine(tmp_path / "absent.gguf")
     text = tmp_path / "text.gguf"
@@ -205,10 +206,12 @@ def test_files_that_are_no_model(tiny_model: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.gguf"
     with tiny_model.open("rb") as file:
         cut.write_bytes(file.read(20_000_000))
-    before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("sqlwright-slots-*"))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))  # other tests have engines of their own at the same time
     with pytest.raises(ModelError, match="could not load it"):
         GgufEngine(cut)
-    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("sqlwright-slots-*")) <= before
+    assert not list(scratch.iterdir())
 
 
 def test_a_model_is_no_adapter(tiny_model: Path) -> None:
