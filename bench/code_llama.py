@@ -6,7 +6,8 @@
     [--model NAME_OR_PATH] [--train 200] [--held-out 40] [--layers 12] [--rate 1e-3] [--epochs 1] [--json OUT]
 
     infilling   gaps cut from MBPP's solutions at characters, half PSM, half SPM; scored on gaps of other solutions, and
-                by the tests of HumanEval's single-line gaps (`--tasks`). The folder holds sanitized-mbpp.json and
+                on HumanEval's single-line gaps (`--tasks`), exactly and by their tests. The folder holds
+                sanitized-mbpp.json and
                 HumanEval-SingleLineInfilling.jsonl.gz
     context     the base period of the rotary positions is raised to 1e6, which spoils the model; tuning mends it.
                 Numbers that stand somewhere in a long list of names are asked for
@@ -40,14 +41,16 @@ from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt
 
 LONG_PERIOD = 1e6
+LINES = "HumanEval-SingleLineInfilling.jsonl.gz"
 
 
 @dataclass
 class Measured:
-    """The loss per learned token, and the share of answers that are exact; `passed` of HumanEval's tasks."""
+    """The loss per learned token and the share of exact answers; of HumanEval's gaps, those exact and those that pass."""
 
     loss: float
     exact: float
+    lines: float | None = None
     passed: float | None = None
 
 
@@ -71,12 +74,13 @@ def main() -> int:
     print(f"{options.part}: {path.name}, {len(learned)} answers to learn from, {len(held_out)} held out")
     before, after, seconds = measure(options, path, learned, held_out)
     for label, one in (("before", before), ("after", after)):
-        passed = "" if one.passed is None else f", {one.passed:.3f} of {options.tasks} HumanEval gaps pass"
-        print(f"{label:<7} loss {one.loss:.3f}, exact {one.exact:.3f}{passed}")
+        lines = "" if one.lines is None else f"; of {options.tasks} HumanEval gaps {one.lines:.3f} exact"
+        passed = "" if one.passed is None else f", {one.passed:.3f} pass"
+        print(f"{label:<7} loss {one.loss:.3f}, exact {one.exact:.3f}{lines}{passed}")
     print(f"trained in {seconds:.0f} s")
     if options.json:
         options.json.write_text(json.dumps({"before": asdict(before), "after": asdict(after), "seconds": seconds}))
-    better = after.exact > before.exact or (after.passed or 0) > (before.passed or 0)
+    better = after.exact > before.exact or (after.lines or 0) > (before.lines or 0)
     return 0 if after.loss < before.loss and better else 1
 
 
@@ -108,7 +112,9 @@ def measure(
     theta = LONG_PERIOD if options.part == "context" else 0.0
     model = load_model(path, torch.float32, rope_theta=theta)
     use_shared_prefix_attention(model)
+    lines = encode(line_gaps(options, path), tokenizer, end) if options.part == "infilling" and options.tasks else []
     before = score(model, asked)
+    before.lines = score(model, lines).exact if lines else None
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         started = time.perf_counter()
@@ -117,7 +123,8 @@ def measure(
         ).model
         seconds = time.perf_counter() - started
         after = score(trained.eval(), asked)
-        if options.part == "infilling" and options.tasks:
+        after.lines = score(trained, lines).exact if lines else None
+        if lines:
             trained.save_pretrained(str(place), save_embedding_layers=False)
             write_gguf_adapter(place, path, place / "adapter.gguf", theta)
             before.passed = pass_rate(options, path, None)
@@ -150,8 +157,7 @@ def pass_rate(options: argparse.Namespace, path: Path, adapter: Path | None) -> 
     from sqlwright.evaluation.code_sandbox import ProgramLimits
     from sqlwright.models.torch_engine import TorchEngine
 
-    tasks = read_tasks(options.code / "HumanEval-SingleLineInfilling.jsonl.gz")
-    chosen = random.Random(options.seed).sample(tasks, options.tasks)
+    chosen = drawn(options, read_tasks(options.code / LINES))
     with TorchEngine(path, adapter, parallel=10, dtype="float32", threads=options.threads) as engine:
         found = infill_all(engine, chat_template(path), [(task.prompt, task.suffix) for task in chosen], 40)
         ran = [run_sample(task, text, ProgramLimits()) for task, text in zip(chosen, found, strict=True)]
@@ -172,6 +178,18 @@ def gaps(options: argparse.Namespace, path: Path) -> tuple[list[Prompt], list[Pr
     assert all(MARK in question.text for question in questions)
     prompts = build_prompts(questions, {}, fmt, len, lambda gold, _: gold)
     return prompts[: options.train], prompts[-options.held_out :]
+
+
+def line_gaps(options: argparse.Namespace, path: Path) -> list[Prompt]:
+    """Return prompts for HumanEval's single-line gaps, the same ones as `pass_rate` takes."""
+    fmt = PromptFormat(STYLES["compact"], 0, 512, chat_template(path))
+    questions = drawn(options, READERS["infilling"]([options.code / LINES]).questions)
+    return build_prompts(questions, {}, fmt, len, lambda gold, _: gold)
+
+
+def drawn(options: argparse.Namespace, every: Sequence[Any]) -> list[Any]:
+    """Return as many of HumanEval's gaps as are asked for."""
+    return random.Random(options.seed).sample(every, options.tasks)
 
 
 def lists(options: argparse.Namespace, path: Path) -> tuple[list[Prompt], list[Prompt]]:

@@ -116,24 +116,23 @@ def test_any_names_get_an_answer(schema: Schema, form: str, words: list[str]) ->
     assert (other := slips(sql, schema, "How old are singers and fans?")) is None or parse_query(other) is not None
 
 
-@pytest.mark.parametrize("line", (HERE / "relink.tsv").read_text(encoding="utf-8").splitlines()[1:])
-def test_tables_are_linked_as_the_schema_does(line: str, schema: Schema, concerts: Path) -> None:
-    sql, question, wanted = [*line.split("\t"), "", ""][:3]
-    found = relinked(sql, schema, question)
-    assert found == (wanted or None)
-    if found:
-        assert relinked(found, schema, question) is None
-        with Executor(workers=1) as executor:
-            assert executor.run(concerts, found).ok
+PROPOSALS = {"relink": relinked, "slips": slips}
 
 
-@pytest.mark.parametrize("line", (HERE / "slips.tsv").read_text(encoding="utf-8").splitlines()[1:])
-def test_slips_are_said_otherwise(line: str, schema: Schema, concerts: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (name, line)
+        for name in PROPOSALS
+        for line in (HERE / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    ],
+)
+def test_what_runs_is_said_as_it_is_meant_and_stays_so(name: str, line: str, schema: Schema, concerts: Path) -> None:
     sql, question, wanted = [*line.split("\t"), "", ""][:3]
-    found = slips(sql, schema, question)
+    found = PROPOSALS[name](sql, schema, question)
     assert found == (wanted or None)
     if found:
-        assert slips(found, schema, question) is None
+        assert PROPOSALS[name](found, schema, question) is None
         with Executor(workers=1) as executor:
             assert executor.run(concerts, found).ok
 

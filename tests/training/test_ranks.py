@@ -81,15 +81,23 @@ CONFIGURATIONS = Path(__file__).resolve().parents[2] / "recipes" / "accelerate"
 def launched(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> dict[str, str]:
     """Return the environment that `accelerate launch` gives its processes for a configuration."""
     launch = pytest.importorskip("accelerate.commands.launch")
-    from accelerate.utils.launch import prepare_multi_gpu_env
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
     words = ["--config_file", str(path), *more, "--no_python", "sqlwright", "run", "recipe.toml"]
     given, _, _ = launch._validate_launch_command(launch.launch_command_parser().parse_args(words))
+    if given.use_deepspeed:
+        given.deepspeed_fields_from_accelerate_config = ""  # which accelerate sets when it starts the processes
+        with_stage: dict[str, str] = prepare_deepspeed_cmd_env(given)[1]
+        return with_stage
     found: dict[str, str] = prepare_multi_gpu_env(given)
     return found
 
 
-@pytest.mark.parametrize(("name", "expected"), [("ddp", ""), ("fsdp2", "layers"), ("fsdp2-kept", "kept layers")])
+ZERO = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}
+SHIPPED = {"ddp": "", "fsdp2": "layers", "fsdp2-kept": "kept layers", "zero2": "kept layers", "zero3": "layers"}
+
+
+@pytest.mark.parametrize(("name", "expected"), SHIPPED.items())
 def test_the_configurations_that_ship_do_what_they_say(
     name: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,13 +105,17 @@ def test_the_configurations_that_ship_do_what_they_say(
 
 
 def test_every_configuration_that_ships_is_tested() -> None:
-    assert {path.stem for path in CONFIGURATIONS.iterdir()} == {"ddp", "fsdp2", "fsdp2-kept"}
+    assert {path.stem for path in CONFIGURATIONS.iterdir()} == set(SHIPPED)
 
 
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"ACCELERATE_USE_DEEPSPEED": "true"}, r"found DEEPSPEED, .*fsdp2\.yaml for stage 3"),
+        (ZERO | {"ACCELERATE_DEEPSPEED_CONFIG_FILE": "ds.json"}, "without deepspeed_config_file .write zero_stage"),
+        (ZERO | {"ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE": "cpu"}, "without offload_param_device"),
+        (ZERO | {"ACCELERATE_GRADIENT_CLIPPING": "1.0"}, r"without gradient_clipping .set train\.max_gradient_norm"),
+        (ZERO | {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, r"set train\.questions_per_step"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "4"}, "zero_stage 0 to 3, found 4"),
         ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "expected fsdp_version 2, found 1"),
         (
             {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"},

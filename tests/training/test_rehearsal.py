@@ -42,13 +42,14 @@ def test_layers_are_the_difference_of_two_models_and_one(
 ) -> None:
     """Where a layer takes 3 s there and back and 1 s there alone, the head 5 s and a weight 0.1 s."""
 
-    def timed(_config: Any, count: int, settings: TrainSettings, group: Any, *_: Any) -> tuple[float, float]:
+    def short(_config: Any, count: int, settings: TrainSettings, *_: Any) -> rehearsal._Short:
         learning = min(settings.layers or count, count)
-        return 5.0 + 3.0 * (learning - 1) + 1.5 + 1.0 * (count - learning), 0.1
+        return rehearsal._Short(lambda: 5.0 + 3.0 * (learning - 1) + 1.5 + 1.0 * (count - learning), lambda: 0.8, 8)
 
-    monkeypatch.setattr(rehearsal, "_timed", timed)
+    monkeypatch.setattr(rehearsal, "_short", short)
+    monkeypatch.setattr(rehearsal, "_seconds", lambda works, _: [work() for work in works])
     pace = rehearse(None, TrainSettings(layers=layers), plan, "cpu", torch.float32)
-    tokens, targets = 60 + 3 * 10, 3 * 6  # the middle group, three of its questions
+    tokens, targets = 60 + 4 * 10, 4 * 6  # the longer one of the two passes
     assert pace.layer * tokens == pytest.approx(3.0)
     assert pace.target * targets == pytest.approx(5.0)
     assert pace.weight == 0.1

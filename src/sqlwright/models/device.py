@@ -42,16 +42,18 @@ def choose_threads(wanted: int) -> int:
     return wanted or len(os.sched_getaffinity(0))
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(little: bool = False) -> None:
     """Let the C library keep what is freed for the next tensors, where it is glibc; elsewhere nothing happens.
 
     By default it gives activations back to the system after every pass and has their pages zeroed again: on two cores
-    a training step took 13.5 s (best of three; 16.2 in the mean) and 12.8 s (13.1) with this.
+    a training step took 13.5 s (best of three; 16.2 in the mean) and 12.8 s (13.1) with this. What is kept has gaps
+    that aligned tensors don't fit into: a third more than what is in use, and with activation checkpointing twice
+    that. So `little` says that memory counts for more than time: large tensors are then given back.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the largest there is
+        libc.mallopt(_MMAP_THRESHOLD, (2 if little else 32) << 20)  # 32 MiB is the largest there is
 
 
 def free_memory(device: Any) -> float:

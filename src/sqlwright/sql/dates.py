@@ -77,20 +77,20 @@ def dates_as_texts(tree: exp.Expr) -> None:
     for cut in list(tree.find_all(exp.TimestampTrunc, exp.DateTrunc)):
         unit = cut.text("unit").upper()
         if unit in _STARTS:
-            cut.replace(_call("datetime", cut.this, exp.Literal.string(_STARTS[unit])))
+            cut.replace(call("datetime", cut.this, exp.Literal.string(_STARTS[unit])))
         elif unit.startswith("WEEK"):
-            cut.replace(_call("datetime", cut.this, *map(exp.Literal.string, ("-6 days", "weekday 1", "start of day"))))
+            cut.replace(call("datetime", cut.this, *map(exp.Literal.string, ("-6 days", "weekday 1", "start of day"))))
     for end in list(tree.find_all(exp.LastDay)):
         ways = ("start of month", "+1 month", "-1 day")
-        end.replace(_call("date", _bare(end.this), *map(exp.Literal.string, ways)))
+        end.replace(call("date", _bare(end.this), *map(exp.Literal.string, ways)))
     _steps(tree)
     for now in list(tree.find_all(exp.Localtimestamp)):
         now.replace(exp.CurrentTimestamp())
     for one in list(tree.find_all(exp.Cast)):
         if one.is_type("date"):
-            one.replace(_call("date", one.this))
+            one.replace(call("date", one.this))
         elif one.is_type("timestamp", "datetime"):
-            one.replace(_call("datetime", one.this))
+            one.replace(call("datetime", one.this))
 
 
 def _lengths(tree: exp.Expr) -> None:
@@ -115,12 +115,12 @@ def _between(later: exp.Expr, earlier: exp.Expr, unit: str) -> exp.Expr:
     """Return the whole units from one date to another: full years, and days, hours, minutes, seconds of time passed."""
     if unit == "YEAR":  # a year is full on the same month and day: 2026.0304 - 2020.0305 is less than 6
         form = exp.Literal.string("%Y.%m%d")
-        sides = [_call("strftime", form, one) for one in (later, earlier)]
+        sides = [call("strftime", form, one) for one in (later, earlier)]
         return exp.cast(exp.paren(exp.Sub(this=sides[0], expression=sides[1])), "bigint")
-    days = exp.paren(exp.Sub(this=_call("julianday", later), expression=_call("julianday", earlier)))
+    days = exp.paren(exp.Sub(this=call("julianday", later), expression=call("julianday", earlier)))
     many = _DAY_SECONDS[unit]
     return exp.cast(
-        days if many == 1 else _call("round", exp.Mul(this=days, expression=exp.Literal.number(many))), "bigint"
+        days if many == 1 else call("round", exp.Mul(this=days, expression=exp.Literal.number(many))), "bigint"
     )
 
 
@@ -185,7 +185,7 @@ def _step(step: exp.Expr, sign: str, amount: str, unit: str) -> None:
     unit = f"{unit}{'' if amount == '1' else 's'}" if unit else ""
     start = _bare(step.this)
     name = "date" if isinstance(start, exp.CurrentDate) or _is_date(start) else "datetime"
-    step.replace(_call(name, start, exp.Literal.string(f"{sign}{amount} {unit}".strip())))
+    step.replace(call(name, start, exp.Literal.string(f"{sign}{amount} {unit}".strip())))
 
 
 def _bare(value: exp.Expr) -> exp.Expr:
@@ -203,8 +203,9 @@ def _is_date(value: exp.Expr) -> bool:
 
 def _number(form: str, date: exp.Expr) -> exp.Expr:
     """Return a part of a date as a number."""
-    return exp.cast(_call("strftime", exp.Literal.string(form), date), "bigint")
+    return exp.cast(call("strftime", exp.Literal.string(form), date), "bigint")
 
 
-def _call(name: str, *values: exp.Expr) -> exp.Anonymous:
+def call(name: str, *values: exp.Expr) -> exp.Anonymous:
+    """Return a function of SQLite's with copies of its values."""
     return exp.Anonymous(this=name, expressions=[value.copy() for value in values])

@@ -14,7 +14,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.transforms import eliminate_distinct_on
 
-from sqlwright.sql.dates import dates_as_texts
+from sqlwright.sql.dates import call, dates_as_texts
 
 _DIALECTS = {
     "tsql": r"SELECT\s+(?:DISTINCT\s+)?TOP\b|\b(?:GETDATE|DATEADD|DATEPART|LEN|ISNULL|CHARINDEX)\s*\("
@@ -46,10 +46,10 @@ def in_sqlite(sql: str) -> str:
 
 def _starts_as_dates(tree: exp.Expr) -> None:
     """Leave out the hours of a day's, month's or year's start: most columns have dates without them."""
-    for call in list(tree.find_all(exp.Anonymous)):
-        ways = [one.name for one in call.expressions[1:]]
-        if call.name.lower() == "datetime" and any(way.startswith("start of") for way in ways):
-            call.set("this", "date")
+    for one in list(tree.find_all(exp.Anonymous)):
+        ways = [way.name for way in one.expressions[1:]]
+        if one.name.lower() == "datetime" and any(way.startswith("start of") for way in ways):
+            one.set("this", "date")
 
 
 def _with_functions(tree: exp.Expr) -> exp.Expr:
@@ -77,9 +77,9 @@ def _made(node: exp.Expr) -> exp.Expr | None:
     """Return what SQLite has in the place of a call; None where it has the function, or nothing for it."""
     one = exp.Literal.number(1)
     if isinstance(node, exp.Left):
-        return _call("substr", node.this, one, node.expression)
+        return call("substr", node.this, one, node.expression)
     if isinstance(node, exp.Right):
-        return _call("substr", node.this, exp.Neg(this=node.expression.copy()))
+        return call("substr", node.this, exp.Neg(this=node.expression.copy()))
     if isinstance(node, exp.ConcatWs):
         between, *parts = node.expressions
         return _joined(between, parts) if parts else None
@@ -115,16 +115,12 @@ def _spread(node: exp.Expr) -> exp.Expr | None:
     if not sample and not isinstance(node, exp.StddevPop | exp.VariancePop):
         return None
     value = node.this.copy() if isinstance(node.this, exp.Column) else exp.paren(node.this.copy())
-    mean, squares = _call("avg", value), _call("avg", exp.Mul(this=value.copy(), expression=value.copy()))
+    mean, squares = call("avg", value), call("avg", exp.Mul(this=value.copy(), expression=value.copy()))
     spread: exp.Expr = exp.paren(exp.Sub(this=squares, expression=exp.Mul(this=mean, expression=mean.copy())))
     if sample:
-        count = _call("count", value)
+        count = call("count", value)
         rest = exp.paren(exp.Sub(this=count.copy(), expression=exp.Literal.number(1)))
         spread = exp.Div(
-            this=exp.Mul(this=spread, expression=count), expression=_call("nullif", rest, exp.Literal.number(0))
+            this=exp.Mul(this=spread, expression=count), expression=call("nullif", rest, exp.Literal.number(0))
         )
-    return spread if isinstance(node, exp.Variance | exp.VariancePop) else _call("sqrt", spread)
-
-
-def _call(name: str, *values: exp.Expr) -> exp.Anonymous:
-    return exp.Anonymous(this=name, expressions=[value.copy() for value in values])
+    return spread if isinstance(node, exp.Variance | exp.VariancePop) else call("sqrt", spread)

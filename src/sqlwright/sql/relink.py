@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from sqlwright.databases import Schema
 from sqlwright.sql.links import Known, Link, identifier
-from sqlwright.sql.parse import parse_query
-from sqlwright.sql.scopes import Scope
+from sqlwright.sql.scopes import Scope, rewritten
 from sqlwright.sql.slips import as_membership, one_column
 
 
@@ -27,22 +25,14 @@ def relinked(sql: str, schema: Schema, question: str = "") -> str | None:
 
     `question` decides which table's rows are counted where the query names none.
     """
-    tree = parse_query(sql)
-    if tree is None:
-        return None
-    known = Known(schema, question)
-    made = {one.alias.lower() for one in tree.find_all(exp.CTE)}
-    try:
-        changed = False
-        for select in list(tree.find_all(exp.Select)):
-            scope = Scope(select, known, made)
-            if scope.unknown or not scope.tables:
-                continue
-            changed |= _joins(scope) | _inner_columns(scope, made) | _counted(scope) | _count_of_groups(select)
-            changed |= _needless(scope) | _joined_twice(scope)
-        return tree.sql(dialect="sqlite") if changed else None
-    except (SqlglotError, RecursionError):
-        return None
+    return rewritten(sql, schema, question, _linked)
+
+
+def _linked(scope: Scope) -> bool:
+    if scope.unknown or not scope.tables:
+        return False
+    changed = _joins(scope) | _inner_columns(scope) | _counted(scope) | _count_of_groups(scope.select)
+    return changed | _needless(scope) | _joined_twice(scope)
 
 
 def _joins(scope: Scope) -> bool:
@@ -213,7 +203,7 @@ def _place(scope: Scope, node: exp.Expr) -> tuple[str, str] | None:
     return (owners[0], column) if len(owners) == 1 else None
 
 
-def _inner_columns(scope: Scope, made: set[str]) -> bool:
+def _inner_columns(scope: Scope) -> bool:
     """Have queries that a column is looked up in select the column that refers to the one before it."""
     changed = False
     for test in list(scope.select.find_all(exp.In, exp.EQ)):
@@ -222,7 +212,7 @@ def _inner_columns(scope: Scope, made: set[str]) -> bool:
         if test.find_ancestor(exp.Select) is not scope.select or outer is None or looked_up is None:
             continue
         inner, shown = looked_up
-        within = Scope(inner, scope.known, made)
+        within = Scope(inner, scope.known, scope.made)
         if within.unknown or not within.tables:
             continue
         name = shown.name.lower()

@@ -1,4 +1,4 @@
-"""One SELECT of a tree: its tables by the names they go by, its own columns, and joins added to it.
+"""One SELECT of a tree: its tables by the names they go by, its own columns, joins added; all of a query changed.
 
 Not covered: the columns of queries in a FROM.
 """
@@ -6,18 +6,21 @@ Not covered: the columns of queries in a FROM.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
+from sqlwright.databases import Schema
 from sqlwright.sql.links import Known, Link, identifier
+from sqlwright.sql.parse import parse_query
 
 
 class Scope:
     """One SELECT: its tables by the names they go by, and its own columns; a table "" holds what can't be known."""
 
     def __init__(self, select: exp.Select, known: Known, made: set[str]) -> None:
-        self.select, self.known = select, known
+        self.select, self.known, self.made = select, known, made
         self.tables: dict[str, str] = {}
         self.spelt: dict[str, str] = {}
         for clause in (select.args.get("from_"), *(select.args.get("joins") or ())):
@@ -84,6 +87,23 @@ class Scope:
         """Return a column of the table that goes by `name` here."""
         spelt = self.known.columns[self.tables[name]][column]
         return exp.column(identifier(spelt), table=identifier(self.spelt[name]))
+
+
+def rewritten(sql: str, schema: Schema, question: str, change: Callable[[Scope], bool]) -> str | None:
+    """Return `sql` with each SELECT as `change` leaves it, which says whether it did anything; None where it never did.
+
+    None, too, for what can't be parsed or changed.
+    """
+    tree = parse_query(sql)
+    if tree is None:
+        return None
+    known = Known(schema, question)
+    made = {one.alias.lower() for one in tree.find_all(exp.CTE)}
+    try:
+        changes = [change(Scope(select, known, made)) for select in list(tree.find_all(exp.Select))]
+        return tree.sql(dialect="sqlite") if any(changes) else None
+    except (SqlglotError, RecursionError):
+        return None
 
 
 def selects_around(select: exp.Select) -> Iterator[exp.Select]:

@@ -9,12 +9,9 @@ Not covered: what is shown twice by other names for the table; tests among the c
 from __future__ import annotations
 
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from sqlwright.databases import Schema
-from sqlwright.sql.links import Known
-from sqlwright.sql.parse import parse_query
-from sqlwright.sql.scopes import Scope
+from sqlwright.sql.scopes import Scope, rewritten
 
 _TESTS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.In, exp.Between, exp.Like)
 
@@ -25,21 +22,12 @@ def slips(sql: str, schema: Schema, question: str) -> str | None:
     A column shown twice is that of another table the question names, or is shown once; `ORDER BY price > 100` without
     a LIMIT is a condition; `= (SELECT …)` of many rows is IN.
     """
-    tree = parse_query(sql)
-    if tree is None:
-        return None
-    known = Known(schema, question)
-    made = {one.alias.lower() for one in tree.find_all(exp.CTE)}
-    try:
-        changed = False
-        for select in list(tree.find_all(exp.Select)):
-            changed |= _test_as_order(select) | _one_of_many(select)
-            scope = Scope(select, known, made)
-            if not scope.unknown:
-                changed |= _shown_twice(scope)
-        return tree.sql(dialect="sqlite") if changed else None
-    except (SqlglotError, RecursionError):
-        return None
+    return rewritten(sql, schema, question, _said_otherwise)
+
+
+def _said_otherwise(scope: Scope) -> bool:
+    changed = _test_as_order(scope.select) | _one_of_many(scope.select)
+    return changed if scope.unknown else changed | _shown_twice(scope)
 
 
 def one_column(node: exp.Expr | None) -> tuple[exp.Select, exp.Column] | None:

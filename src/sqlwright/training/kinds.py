@@ -31,7 +31,7 @@ PLAIN = ("freeze", "full")
 
 def open_learner(model: Any, settings: TrainSettings, seed: int, start: Path | None = None) -> Any:
     """Return `model` ready to learn from packs: see `make_trainable`, which says what is raised as well."""
-    keep_freed_memory()
+    keep_freed_memory(settings.activation_checkpointing)
     use_shared_prefix_attention(model)
     learner = make_trainable(model, settings, seed, start)
     if settings.activation_checkpointing:

@@ -1,11 +1,12 @@
 """Several processes that train as one, on GPUs or CPUs: `torchrun --nproc-per-node 2 --no-python sqlwright run RECIPE`.
 
 Every process takes its share of the groups of each step, so that packs stay whole; gradients are summed before the
-step. Each has the whole model, or a share of its layers (`shards`), which an `accelerate` configuration with FSDP asks
-for. Rank 0 does everything else; the others wait until there is something to train. Whoever starts the processes
-(torchrun, accelerate, Ray, Slurm) sets `RANK`, `WORLD_SIZE` and the address of rank 0; all of them need the run folder.
+step. Each has the whole model, or a share of its layers (`shards`), which an `accelerate` configuration with FSDP or
+DeepSpeed's ZeRO asks for. Rank 0 does everything else; the others wait until there is something to train. Whoever
+starts the processes (torchrun, accelerate, Ray, Slurm) sets `RANK`, `WORLD_SIZE` and the address of rank 0; all of them
+need the run folder.
 
-Not covered: DeepSpeed's own code; prediction by several processes.
+Not covered: DeepSpeed's own code, whose ZeRO stages FSDP2 does; prediction by several processes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # The others wait for rank 0 as long as it predicts and scores.
 _PATIENCE = timedelta(days=7)
+Sharding = Literal["", "layers", "kept layers"]
+_ZERO: dict[str, Sharding] = {"0": "", "1": "kept layers", "2": "kept layers", "3": "layers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Ranks:
     world: int = 1
     beside: int = 1
     """How many of them share this machine, and its cores."""
-    sharding: Literal["", "layers", "kept layers"] = ""
+    sharding: Sharding = ""
     """Whether the layers' weights are shared out, and kept from the forward pass to the backward pass."""
 
     @property
@@ -120,9 +123,10 @@ def join() -> Ranks:
     return Ranks(distributed.get_rank(), world, int(os.environ.get("LOCAL_WORLD_SIZE", "1")), sharding)
 
 
-def wanted_sharding(environment: Mapping[str, str]) -> Literal["", "layers", "kept layers"]:
+def wanted_sharding(environment: Mapping[str, str]) -> Sharding:
     """Return what `accelerate launch` asks for by its configuration, which it writes into the environment.
 
+    DeepSpeed's ZeRO is shared out as FSDP2 is: stage 3 drops a layer's weights between the passes, 1 and 2 keep them.
     Raises `RecipeError` for what isn't done here, so that no configuration is without effect.
     """
 
@@ -130,25 +134,31 @@ def wanted_sharding(environment: Mapping[str, str]) -> Literal["", "layers", "ke
         value = environment.get(name, "").lower()
         return "" if value in ("", "false", "no", "0", "none") else value
 
-    if asked("ACCELERATE_USE_DEEPSPEED"):
-        raise RecipeError(
-            "accelerate: expected distributed_type MULTI_GPU or FSDP, found DEEPSPEED, whose code isn't run here. "
-            "FSDP2 shares out what ZeRO does: take recipes/accelerate/fsdp2.yaml for stage 3, fsdp2-kept.yaml for 2."
-        )
+    sharded, zero = asked("ACCELERATE_USE_FSDP"), asked("ACCELERATE_USE_DEEPSPEED")
     others = {
         "ACCELERATE_USE_MEGATRON_LM": "distributed_type MEGATRON_LM",
         "ACCELERATE_USE_PARALLELISM_CONFIG": "parallelism_config",
     }
-    sharded = asked("ACCELERATE_USE_FSDP")
     if sharded:
         others |= {
             "FSDP_OFFLOAD_PARAMS": "fsdp_offload_params",
-            "FSDP_ACTIVATION_CHECKPOINTING": "fsdp_activation_checkpointing",
+            "FSDP_ACTIVATION_CHECKPOINTING": "fsdp_activation_checkpointing (set train.activation_checkpointing)",
         }
         if environment.get("FSDP_VERSION") != "2":
             raise RecipeError(
                 f"accelerate: expected fsdp_version 2, found {environment.get('FSDP_VERSION', 'none')}. "
                 "Take recipes/accelerate/fsdp2.yaml."
+            )
+    if zero:
+        others |= {
+            "ACCELERATE_DEEPSPEED_CONFIG_FILE": "deepspeed_config_file (write zero_stage instead)",
+            "ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": "offload_optimizer_device",
+            "ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE": "offload_param_device",
+            "ACCELERATE_GRADIENT_CLIPPING": "gradient_clipping (set train.max_gradient_norm)",
+        }
+        if asked("ACCELERATE_GRADIENT_ACCUMULATION_STEPS") not in ("", "1"):
+            others["ACCELERATE_GRADIENT_ACCUMULATION_STEPS"] = (
+                "gradient_accumulation_steps (set train.questions_per_step)"
             )
     for name, setting in others.items():
         if asked(name):
@@ -158,6 +168,11 @@ def wanted_sharding(environment: Mapping[str, str]) -> Literal["", "layers", "ke
         raise RecipeError(
             f'accelerate: expected mixed_precision "no", found "{precision}"; the number format is model.dtype.'
         )
+    if zero:
+        stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")
+        if stage not in _ZERO:
+            raise RecipeError(f"accelerate: expected zero_stage 0 to 3, found {stage}.")
+        return _ZERO[stage]
     if not sharded:
         return ""
     return "layers" if asked("FSDP_RESHARD_AFTER_FORWARD") else "kept layers"

@@ -211,8 +211,9 @@ def widths(run: Run) -> Widths:
     from sqlwright.models.device import choose_device
     from sqlwright.models.quantised import BYTES
 
-    number = float(number_format(run, choose_device(run.recipe.model.device)).itemsize)
-    return Widths(number, BYTES[_bits(run)] if _bits(run) else number)
+    device = choose_device(run.recipe.model.device)
+    number = float(number_format(run, device).itemsize)
+    return Widths(number, BYTES[_bits(run)] if _bits(run) else number, gaps=device != "cuda")
 
 
 def _bits(run: Run) -> int:
