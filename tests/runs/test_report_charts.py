@@ -69,6 +69,15 @@ def test_the_axis_encloses_all_values_and_a_long_curve_is_thinned() -> None:
     ]
 
 
+@pytest.mark.parametrize("last", [2, 7, 12, 13, 60, 124, 1300])
+def test_the_ticks_of_steps_stand_where_they_say(last: int) -> None:
+    chart = loss_chart([LossPoint(s, s, 1.0 / (s + 1)) for s in range(last + 1)])
+    assert chart is not None
+    places = {round(int(text.replace(",", "")) / last * 100, 2): x for x, text in chart.x_ticks}
+    assert 2 <= len(places) <= 7
+    assert all(said == pytest.approx(x, abs=0.02) for said, x in places.items())
+
+
 def test_a_short_curve_is_drawn_as_it_is() -> None:
     chart = loss_chart([LossPoint(s, s, 1 / s) for s in range(1, 11)])
     assert chart is not None

@@ -283,6 +283,7 @@ def _steps(low: float, high: float) -> list[float]:
     if high <= low:
         return [low]
     step = max(1.0, _round_step((high - low) / 5))
+    step = step if step.is_integer() else 2 * step  # 2.5
     return [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
