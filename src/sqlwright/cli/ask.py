@@ -38,7 +38,7 @@ def ask(
         database: A SQLite or DuckDB file, or a URL such as postgresql://reader@localhost/shop.
         model: A model of `sqlwright models list`, or the path of a GGUF file.
         adapter: A run folder or a GGUF adapter that fine-tunes the model.
-        samples: Answers to vote among where the likeliest SQL can't be run or repaired; 1 leaves it at that.
+        samples: Answers to vote among where the likeliest SQL is in doubt; 1 leaves it at that.
         correct: Store the SQL that would have been right, as data to train on; without SQL it is asked for.
         corrections: The file of corrections, JSON lines that `prepare` reads.
     """
