@@ -6,16 +6,16 @@
     [--model NAME_OR_PATH] [--train 200] [--held-out 40] [--layers 12] [--rate 1e-3] [--epochs 1] [--json OUT]
 
     infilling   gaps cut from MBPP's solutions at characters, half PSM, half SPM; scored on gaps of other solutions, and
-                on HumanEval's single-line gaps (`--tasks`), exactly and by their tests. The folder holds
-                sanitized-mbpp.json and
-                HumanEval-SingleLineInfilling.jsonl.gz
+                on HumanEval's single-line gaps (`--tasks`) by edit similarity and by their tests. The folder holds
+                sanitized-mbpp.json and HumanEval-SingleLineInfilling.jsonl.gz
     context     the base period of the rotary positions is raised to 1e6, which spoils the model; tuning mends it.
                 Numbers that stand somewhere in a long list of names are asked for
     dialogues   SParC's turns, each with the turns before it, on databases apart from those that are asked about
 
 Prints the loss per token of the held-out answers and the share of them that is decoded exactly, before and after.
 `exact` is read off one pass over the answers: all their tokens are the likeliest ones. Exits with 1 where nothing was
-learned: the loss didn't fall, or no more answers are exact. One run of one seed shows that learning works, no more.
+learned: the loss didn't fall, or no more answers are exact nor gaps filled more alike. One run of one seed shows that
+learning works, no more.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +42,16 @@ from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt
 
 LONG_PERIOD = 1e6
-LINES = "HumanEval-SingleLineInfilling.jsonl.gz"
 
 
 @dataclass
 class Measured:
-    """The loss per learned token and the share of exact answers; of HumanEval's gaps, those exact and those that pass."""
+    """The loss per learned token and the share of exact answers; how HumanEval's gaps are filled (see `fill`)."""
 
     loss: float
     exact: float
-    lines: float | None = None
     passed: float | None = None
+    similarity: float | None = None
 
 
 def main() -> int:
@@ -74,13 +74,13 @@ def main() -> int:
     print(f"{options.part}: {path.name}, {len(learned)} answers to learn from, {len(held_out)} held out")
     before, after, seconds = measure(options, path, learned, held_out)
     for label, one in (("before", before), ("after", after)):
-        lines = "" if one.lines is None else f"; of {options.tasks} HumanEval gaps {one.lines:.3f} exact"
-        passed = "" if one.passed is None else f", {one.passed:.3f} pass"
-        print(f"{label:<7} loss {one.loss:.3f}, exact {one.exact:.3f}{lines}{passed}")
+        print(f"{label:<7} loss {one.loss:.3f}, exact {one.exact:.3f}")
+        if one.similarity is not None:
+            print(f"        {options.tasks} HumanEval gaps: similarity {one.similarity:.3f}, {one.passed:.3f} pass")
     print(f"trained in {seconds:.0f} s")
     if options.json:
         options.json.write_text(json.dumps({"before": asdict(before), "after": asdict(after), "seconds": seconds}))
-    better = after.exact > before.exact or (after.lines or 0) > (before.lines or 0)
+    better = after.exact > before.exact or (after.similarity or 0) > (before.similarity or 0)
     return 0 if after.loss < before.loss and better else 1
 
 
@@ -112,9 +112,7 @@ def measure(
     theta = LONG_PERIOD if options.part == "context" else 0.0
     model = load_model(path, torch.float32, rope_theta=theta)
     use_shared_prefix_attention(model)
-    lines = encode(line_gaps(options, path), tokenizer, end) if options.part == "infilling" and options.tasks else []
     before = score(model, asked)
-    before.lines = score(model, lines).exact if lines else None
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         started = time.perf_counter()
@@ -123,12 +121,11 @@ def measure(
         ).model
         seconds = time.perf_counter() - started
         after = score(trained.eval(), asked)
-        after.lines = score(trained, lines).exact if lines else None
-        if lines:
+        if options.part == "infilling" and options.tasks:
             trained.save_pretrained(str(place), save_embedding_layers=False)
             write_gguf_adapter(place, path, place / "adapter.gguf", theta)
-            before.passed = pass_rate(options, path, None)
-            after.passed = pass_rate(options, path, place / "adapter.gguf")
+            before.passed, before.similarity = fill(options, path, None)
+            after.passed, after.similarity = fill(options, path, place / "adapter.gguf")
     return before, after, seconds
 
 
@@ -150,18 +147,26 @@ def score(model: Any, asked: Sequence[Any]) -> Measured:
     return Measured(total / tokens, exact / len(asked))
 
 
-def pass_rate(options: argparse.Namespace, path: Path, adapter: Path | None) -> float:
-    """Return the share of HumanEval's single-line gaps that a model fills so that the tests pass."""
+def fill(options: argparse.Namespace, path: Path, adapter: Path | None) -> tuple[float, float]:
+    """Return the share of HumanEval's single-line gaps that a model fills so that the tests pass, and the similarity.
+
+    Edit similarity is that of difflib between what is written and what stood there, the mean over the gaps.
+    """
     from sqlwright.decoding.infill import infill_all
     from sqlwright.evaluation.code import read_tasks, run_sample
     from sqlwright.evaluation.code_sandbox import ProgramLimits
     from sqlwright.models.torch_engine import TorchEngine
 
-    chosen = drawn(options, read_tasks(options.code / LINES))
+    tasks = read_tasks(options.code / "HumanEval-SingleLineInfilling.jsonl.gz")
+    chosen = random.Random(options.seed).sample(tasks, options.tasks)
     with TorchEngine(path, adapter, parallel=10, dtype="float32", threads=options.threads) as engine:
-        found = infill_all(engine, chat_template(path), [(task.prompt, task.suffix) for task in chosen], 40)
-        ran = [run_sample(task, text, ProgramLimits()) for task, text in zip(chosen, found, strict=True)]
-    return sum(outcome.passed for outcome in ran) / len(ran)
+        found = list(infill_all(engine, chat_template(path), [(task.prompt, task.suffix) for task in chosen], 40))
+    pairs = list(zip(chosen, found, strict=True))
+    ran = [run_sample(task, text, ProgramLimits()) for task, text in pairs]
+    alike = [
+        SequenceMatcher(None, task.canonical.strip(), text.strip(), autojunk=False).ratio() for task, text in pairs
+    ]
+    return sum(outcome.passed for outcome in ran) / len(ran), sum(alike) / len(alike)
 
 
 def gaps(options: argparse.Namespace, path: Path) -> tuple[list[Prompt], list[Prompt]]:
@@ -178,18 +183,6 @@ def gaps(options: argparse.Namespace, path: Path) -> tuple[list[Prompt], list[Pr
     assert all(MARK in question.text for question in questions)
     prompts = build_prompts(questions, {}, fmt, len, lambda gold, _: gold)
     return prompts[: options.train], prompts[-options.held_out :]
-
-
-def line_gaps(options: argparse.Namespace, path: Path) -> list[Prompt]:
-    """Return prompts for HumanEval's single-line gaps, the same ones as `pass_rate` takes."""
-    fmt = PromptFormat(STYLES["compact"], 0, 512, chat_template(path))
-    questions = drawn(options, READERS["infilling"]([options.code / LINES]).questions)
-    return build_prompts(questions, {}, fmt, len, lambda gold, _: gold)
-
-
-def drawn(options: argparse.Namespace, every: Sequence[Any]) -> list[Any]:
-    """Return as many of HumanEval's gaps as are asked for."""
-    return random.Random(options.seed).sample(every, options.tasks)
 
 
 def lists(options: argparse.Namespace, path: Path) -> tuple[list[Prompt], list[Prompt]]:
