@@ -1,6 +1,6 @@
 """What `--plan` says a training run takes, beside what it then takes: minutes and memory, kind by kind.
 
-    python bench/estimates.py [--model NAME_OR_GGUF] [--kinds lora full] [--questions 48] [--set KEY=VALUE ...]
+    python bench/estimates.py [--model NAME_OR_GGUF] [--kinds lora full] [--questions 96] [--set KEY=VALUE ...]
 
 Each kind trains on packaged questions in a process of its own, as `sqlwright train` does, after the plan was made in
 another; `recomputed` is LoRA with activation checkpointing, and the last line says what that saves and costs. Exits
@@ -55,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m-instruct", help="catalogue name or GGUF file")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=DEFAULT)
-    parser.add_argument("--questions", type=int, default=48)
+    parser.add_argument("--questions", type=int, default=96)
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--recipe", type=Path, help=argparse.SUPPRESS)

@@ -9,6 +9,7 @@ With a ranker (see `ranker`), an answer counts as much as it is likely to be rig
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,11 +129,18 @@ def _shares(
     written: Sequence[Completion], outcomes: Mapping[str, Outcome], repaired: Collection[str]
 ) -> dict[str, float]:
     """Return what part of all votes the result of each SQL has; 0 for what doesn't run."""
-    votes: dict[Any, float] = {}
-    for one in written:
-        key = _result(outcomes[one.sql])
-        votes[key] = votes.get(key, 0.0) + _weight(outcomes[one.sql], one.sql in repaired)
+    votes = _votes([one.sql for one in written], outcomes, repaired, ())
     return {one.sql: votes[_result(outcomes[one.sql])] / len(written) for one in written}
+
+
+def _votes(
+    sqls: Sequence[str], outcomes: Mapping[str, Outcome], repaired: Collection[str], sure: Sequence[float]
+) -> dict[Any, float]:
+    """Return the votes of each result; `sure` is what each SQL counts, 1 without."""
+    votes: dict[Any, float] = defaultdict(float)
+    for sql, counts in zip(sqls, sure or [1.0] * len(sqls), strict=True):
+        votes[_result(outcomes[sql])] += counts * _weight(outcomes[sql], sql in repaired)
+    return votes
 
 
 def rank(
@@ -146,12 +154,11 @@ def rank(
     Those whose result has most votes come first, then those of the next result, at last those that don't run; the
     first of `written` leads among these. Within a result the likeliest text leads.
     """
-    votes: dict[Any, float] = {}
+    votes = _votes([sql for sql, _ in written], outcomes, repaired, sure)
     best: dict[Any, float] = {}
     likely: dict[str, float] = {}
-    for (sql, log), counts in zip(written, sure or [1.0] * len(written), strict=True):
+    for sql, log in written:
         key, log = _result(outcomes[sql]), float("-inf") if log is None else log
-        votes[key] = votes.get(key, 0.0) + counts * _weight(outcomes[sql], sql in repaired)
         best[key] = max(best.get(key, float("-inf")), log)
         likely[sql] = max(likely.get(sql, float("-inf")), log)
     first = {sql: place for place, (sql, _) in reversed(list(enumerate(written)))}
