@@ -116,6 +116,25 @@ def test_any_names_get_an_answer(schema: Schema, form: str, words: list[str]) ->
     assert (other := slips(sql, schema, "How old are singers and fans?")) is None or parse_query(other) is not None
 
 
+def test_a_name_of_several_words_is_its_tables_two_links_away(tmp_path: Path) -> None:
+    """`rental_rate` isn't `rental_date`, like as they are; `name` isn't the category's."""
+    path = tmp_path / "films.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            """CREATE TABLE category (category_id INTEGER PRIMARY KEY, name TEXT);
+            CREATE TABLE film (film_id INTEGER PRIMARY KEY, rental_rate REAL, category REFERENCES category);
+            CREATE TABLE disc (disc_id INTEGER PRIMARY KEY, film_name TEXT, film REFERENCES film);
+            CREATE TABLE rental (rental_id INTEGER PRIMARY KEY, rental_date TEXT, disc REFERENCES disc);"""
+        )
+    schema = describe(path, 0)
+    (found, *_) = repair("SELECT rental_date, sum(rental_rate) FROM rental", schema, "")
+    assert found == (
+        "SELECT rental.rental_date, SUM(film.rental_rate) FROM rental JOIN disc ON rental.disc = disc.disc_id "
+        "JOIN film ON disc.film = film.film_id"
+    )
+    assert repair("SELECT disc_id, name FROM disc", schema, "")[0] == "SELECT disc_id, film_name FROM disc"
+
+
 PROPOSALS = {"relink": relinked, "slips": slips}
 
 
