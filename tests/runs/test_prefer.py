@@ -83,13 +83,14 @@ class Toy:
         return heard
 
     def drawn(self, adapter: Path) -> float:
-        """Return the mean reward of 48 answers that are drawn with an adapter, by a seed that no method uses."""
+        """Return the mean reward of 384 answers that are drawn with an adapter, by a seed that no method uses."""
         run = self.run()
-        with TorchEngine(run.model_path, adapter / "adapter.gguf", device="cpu", dtype="float32", threads=1) as engine:
+        path = adapter / "adapter.gguf"
+        with TorchEngine(run.model_path, path, parallel=384, device="cpu", dtype="float32", threads=1) as engine:
             questions = run.questions("train")
             prompts = build_prompts(questions, run.databases, run.format, engine.count_tokens)
             asked = [(prompts[0].prefix, [prompt.suffix for prompt in prompts])]
-            (answers,) = engine.sample_wave(asked, 12, 8, 1.0, seed=77, greedy=False)
+            (answers,) = engine.sample_wave(asked, 12, 64, 1.0, seed=77, greedy=False)
         items = [
             (question.id, run.databases["zoo"], question.golds, extract_sql(answer.text))
             for question, several in zip(questions, answers, strict=True)
