@@ -47,8 +47,8 @@ def keep_freed_memory(little: bool = False) -> None:
 
     By default it gives activations back to the system after every pass and has their pages zeroed again: on two cores
     a training step took 13.5 s (best of three; 16.2 in the mean) and 12.8 s (13.1) with this. What is kept has gaps
-    that aligned tensors don't fit into: a third more than what is in use, and with activation checkpointing twice
-    that. So `little` says that memory counts for more than time: large tensors are then given back.
+    that aligned tensors don't fit into: a third more than what is in use, and with activation checkpointing nearly as
+    much again. With `little`, memory counts for more than time, and large tensors are given back.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")

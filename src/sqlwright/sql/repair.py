@@ -280,7 +280,7 @@ class _Mender:
             return
         alias = scope.tables.get(column.table.lower()) if column.table else None
         similar = nearest(name, self.known.columns[alias] if alias else self._names(scope))
-        # A name of several words that a table two links away has is that table's; `name` may be any table's.
+        # `rental_rate` is of the table two links away that has it; `name`, of one word, may be any table's.
         far = 2 if "_" in name else 1
         if reached and (similar is None or min(map(len, reached.values())) <= far):
             table = min(reached, key=lambda one: (len(reached[one]), not self.known.asked(one)))
