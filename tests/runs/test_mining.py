@@ -14,7 +14,7 @@ from sqlwright.decoding import Wave, prompt_waves
 from sqlwright.decoding.confidence import SIGNALS
 from sqlwright.models.gguf import Answer
 from sqlwright.records import Prompt, Question
-from sqlwright.runs.mining import Mined, Miner, different, more_targets, right_and_wrong
+from sqlwright.runs.mining import Mined, Miner, different, likeliest_wrong, more_targets, right_and_wrong
 
 QUESTIONS = [Question(f"q{n}", "zoo", text, (gold,)) for n, (text, gold) in enumerate(PAIRS)]
 WAVES = prompt_waves([Prompt(one.id, "zoo", "schema", one.text) for one in QUESTIONS], 2)
@@ -126,3 +126,6 @@ def test_pairs_of_right_and_wrong_answers() -> None:
     assert len(right_and_wrong([*wrong, *right], 2)) == 2
     assert right_and_wrong(right, 4) == right_and_wrong(wrong, 4) == []
     assert right_and_wrong([*right, mined("SELECT 9", -1, False, "truncated")], 4) == []
+    assert likeliest_wrong(wrong) == pairs[0][1]
+    assert likeliest_wrong([*right, *wrong]) is likeliest_wrong(right) is likeliest_wrong([]) is None
+    assert likeliest_wrong([mined("SELECT 9", -1, False, "truncated")]) is None

@@ -165,6 +165,12 @@ def right_and_wrong(answers: Sequence[Mined], most: int) -> list[tuple[Mined, Mi
     return [(right[n % len(right)], wrong[n % len(wrong)]) for n in range(count)]
 
 
+def likeliest_wrong(answers: Sequence[Mined]) -> Mined | None:
+    """Return the likeliest answer where all that could be judged are wrong, None where one is right or none judged."""
+    wrong = different([one for one in answers if not one.correct and one.reason not in UNJUDGED])
+    return wrong[0] if wrong and not any(one.correct for one in answers) else None
+
+
 def _per_token(one: Mined) -> float:
     return one.log_probability / max(1, len(one.tokens))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from sqlwright.recipe import TrainSettings
 from sqlwright.records import Prompt, Question
 from sqlwright.runs.adapter_folder import write_adapter
 from sqlwright.runs.folder import hash_path
-from sqlwright.runs.mining import FILE, Mined, Miner, more_targets, right_and_wrong
+from sqlwright.runs.mining import FILE, Mined, Miner, likeliest_wrong, more_targets, right_and_wrong
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import draw_questions
 from sqlwright.runs.stages.train import trains, with_tokens
@@ -222,7 +223,7 @@ def _rejection(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[A
 
 
 def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, dict[str, Any]]:
-    """Learn to prefer right answers to wrong ones."""
+    """Learn to prefer right answers to wrong ones; where no answer is right, the gold stands for one."""
     from sqlwright.training.kinds import open_learner
     from sqlwright.training.preference import Pair, answered
     from sqlwright.training.preference_loop import train_dpo
@@ -230,15 +231,23 @@ def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, di
     model, tokenizer = _opened(run)
     pairs = []
     encoded = _encoded(run, questions, tokenizer)
+    golds = {one.id: one for one in _encoded(run, questions, tokenizer, learned=True)}
+    told = 0
     for one in encoded:
-        for right, wrong in right_and_wrong(miner.found[0, one.id], MOST_PAIRS):
+        answers = miner.found[0, one.id]
+        for right, wrong in right_and_wrong(answers, MOST_PAIRS):
             pairs.append(Pair(answered(one, right.tokens, right.id), answered(one, wrong.tokens, wrong.id)))
+        missed = likeliest_wrong(answers)
+        if missed and one.id in golds:
+            gold = replace(golds[one.id], id=f"{one.id}#gold")
+            pairs.append(Pair(gold, answered(one, missed.tokens, missed.id)))
+            told += 1
     if not pairs:
-        raise _nothing(miner, "both right and wrong answers")
+        raise _nothing(miner, "wrong answers")
     policy = open_learner(model, run.recipe.train, run.recipe.seed, _start(run))
     result = train_dpo(policy, pairs, _hand(run, encoded))
     first, last = result.lines[0], result.lines[-1]
-    facts = {"pairs": len(pairs), "steps": result.steps, "seconds": round(result.seconds, 1)}
+    facts = {"pairs": len(pairs), "pairs with golds": told, "steps": result.steps, "seconds": round(result.seconds, 1)}
     shown = ("loss", "right_first", "right_loss")
     return result.model, facts | {
         name.replace("_", " "): [round(first[name], 4), round(last[name], 4)] for name in shown
@@ -309,11 +318,11 @@ def _hand(run: Run, questions: Sequence[Encoded]) -> Hand:
     )
 
 
-def _encoded(run: Run, questions: Sequence[Question], tokenizer: Any) -> list[Encoded]:
-    """Return the questions as token ids, without targets."""
+def _encoded(run: Run, questions: Sequence[Question], tokenizer: Any, *, learned: bool = False) -> list[Encoded]:
+    """Return the questions as token ids, with their golds as targets if these are learned."""
     from sqlwright.training.packing import encode
 
-    prompts = _prompts(run, questions, lambda text: len(token_ids(tokenizer, text)))
+    prompts = _prompts(run, questions, lambda text: len(token_ids(tokenizer, text)), learned=learned)
     return encode(prompts, tokenizer, tokenizer.eos_token_id)
 
 
