@@ -86,7 +86,7 @@ class Recorder:
     def stage(self, name: str, action: str, why: str = "") -> None:
         self.actions[name], self.reasons[name] = action, why
 
-    def progress(self, label: str, done: int, total: int, note: str = "", curve: Any = ()) -> None:
+    def progress(self, label: str, done: int, total: int, note: str = "", curve: Any = (), unit: str = "") -> None:
         assert 0 <= done <= total, f"{label}: {done} of {total} {note}"
 
     def say(self, text: str) -> None:

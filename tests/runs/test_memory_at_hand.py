@@ -33,7 +33,7 @@ class Interrupting(Silent):
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def progress(self, label: str, done: int, total: int, note: str = "", curve: Any = ()) -> None:
+    def progress(self, label: str, done: int, total: int, note: str = "", curve: Any = (), unit: str = "") -> None:
         if label == "train" and self.at <= done < total:
             raise KeyboardInterrupt
 

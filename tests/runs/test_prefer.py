@@ -53,7 +53,9 @@ class Heard(Silent):
     def stage(self, name: str, action: str, why: str = "") -> None:
         self.actions[name], self.reasons[name] = action, why
 
-    def progress(self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = ()) -> None:
+    def progress(
+        self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = (), unit: str = ""
+    ) -> None:
         assert 0 <= done <= total
         if self.stop == (label, done):
             raise KeyboardInterrupt

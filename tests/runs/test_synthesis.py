@@ -101,7 +101,7 @@ class StopsAfter(Silent):
     def __init__(self, reports: int) -> None:
         self.left = reports
 
-    def progress(self, label: str, done: int, total: int, note: str = "", curve: Any = ()) -> None:
+    def progress(self, label: str, done: int, total: int, note: str = "", curve: Any = (), unit: str = "") -> None:
         self.left -= 1
         if self.left < 0:
             raise KeyboardInterrupt

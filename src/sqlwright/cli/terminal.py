@@ -104,6 +104,7 @@ class _State(NamedTuple):
     done: int
     total: int
     note: str
+    unit: str
 
 
 class TerminalReporter:
@@ -133,7 +134,9 @@ class TerminalReporter:
         self._printed = time.monotonic()
         self.say(": ".join(part for part in (f"{name} {_WORDS[action]}".rstrip(), why) if part))
 
-    def progress(self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = ()) -> None:
+    def progress(
+        self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = (), unit: str = ""
+    ) -> None:
         """Draw that `done` of `total` are done, and on a terminal the values of `curve` as a line of bars."""
         self._curve = curve
         now = time.monotonic()
@@ -149,7 +152,7 @@ class TerminalReporter:
             else:
                 self._pace.start(now, done)
         self._pace.update(now, done)
-        self._last = _State(label, done, total, note)
+        self._last = _State(label, done, total, note, unit or self._unit)
         if self._live:
             self._draw(self._last)
         else:
@@ -182,7 +185,7 @@ class TerminalReporter:
         count = (
             f"{state.done / 1e6:,.0f}/{state.total / 1e6:,.0f} MB"
             if byte
-            else f"{state.done:,}/{state.total:,} {self._unit}"
+            else f"{state.done:,}/{state.total:,} {state.unit}"
         )
         parts = [count]
         rate = self._pace.rate

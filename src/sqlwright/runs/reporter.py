@@ -14,8 +14,10 @@ class Reporter(Protocol):
     def stage(self, name: str, action: Action, why: str = "") -> None:
         """A stage begins (`run`, `continue`, `redo`) or is skipped (`up to date`); `why` is one sentence."""
 
-    def progress(self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = ()) -> None:
-        """`done` of `total` questions (or what `label` says) are done; `note` is a short value such as the loss.
+    def progress(
+        self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = (), unit: str = ""
+    ) -> None:
+        """`done` of `total` questions (or what `unit` says) are done; `note` is a short value such as the loss.
 
         `curve` has the values of all steps so far, for a reader who watches.
         """
@@ -33,7 +35,9 @@ class Silent:
     def stage(self, name: str, action: Action, why: str = "") -> None:
         """Ignore."""
 
-    def progress(self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = ()) -> None:
+    def progress(
+        self, label: str, done: int, total: int, note: str = "", curve: Sequence[float] = (), unit: str = ""
+    ) -> None:
         """Ignore."""
 
     def say(self, text: str) -> None:

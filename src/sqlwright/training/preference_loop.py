@@ -94,7 +94,7 @@ def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
         )
         steps += dealt[: math.ceil(min(1.0, hand.prefer.epochs - epoch) * len(dealt))]
     run = _Run(policy, hand, len(steps), steps)
-    before = _reference(policy, [group for step in steps for group in step], settings.tokens_per_batch)
+    start = {name: weight.detach().clone() for name, weight in run.weights.items()}
     run.restore()
 
     def step() -> dict[str, float]:
@@ -103,11 +103,13 @@ def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
         count = len(answers) // 2
         found = {"loss": 0.0, "margin": 0.0, "right_first": 0.0, "right_loss": 0.0}
         place = 0
-        for batch in (batch.to(run.device) for batch in deal_packs(groups, settings.tokens_per_batch)):
+        packs = [batch.to(run.device) for batch in deal_packs(groups, settings.tokens_per_batch)]
+        with _with_weights(run.weights, start):
+            before = [branch_sums(logs, batch) for logs, batch in zip(_logs(policy, packs), packs, strict=True)]
+        for batch, known in zip(packs, before, strict=True):
             sums = branch_sums(token_logs(policy, batch), batch)
             own = answers[place : place + batch.questions]
             place += batch.questions
-            known = sums.new_tensor([before[one.id] for one in own])
             loss, margin = dpo_loss(sums[0::2], sums[1::2], known[0::2], known[1::2], hand.prefer.beta)
             right = -sums[0::2] / sums.new_tensor([one.targets for one in own[0::2]])
             ((loss + ANCHOR * right).sum() / count).backward()  # type: ignore[no-untyped-call]
@@ -185,24 +187,6 @@ def _gains(groups: Sequence[Sequence[Tried]]) -> tuple[dict[str, tuple[Encoded, 
 @torch.no_grad()
 def _logs(policy: Any, packs: Sequence[Pack]) -> list[torch.Tensor]:
     return [token_logs(policy, batch) for batch in packs]
-
-
-def _reference(policy: Any, groups: Sequence[Sequence[Encoded]], tokens: int) -> dict[str, float]:
-    """Return the log-probability of each answer by its id, under the policy as it is now."""
-    device = next(iter(policy.parameters())).device
-    fresh: dict[str, Encoded] = {}
-    once = []
-    for group in groups:
-        own = [one for one in group if one.id not in fresh]
-        fresh |= {one.id: one for one in own}
-        once += [own] if own else []
-    found: dict[str, float] = {}
-    names = iter([one.id for group in once for one in group])
-    with torch.no_grad():
-        for batch in (batch.to(device) for batch in deal_packs(once, tokens)):
-            for value in branch_sums(token_logs(policy, batch), batch).tolist():
-                found[next(names)] = value
-    return found
 
 
 @contextmanager

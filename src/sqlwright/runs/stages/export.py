@@ -124,7 +124,7 @@ def _merge(run: Run, folder: Path, *, check: bool) -> dict[str, Any]:
         [gguf_adapter] if gguf_adapter else [],
         path,
         kind,
-        lambda done, total: run.reporter.progress("merged tensors", done, total),
+        lambda done, total: run.reporter.progress("merge", done, total, unit="tensors"),
     )
     write_text(folder / "Modelfile", _modelfile(run, path.name))
     run.reporter.say(f"Merged into {path.name} ({size / 1e6:,.0f} MB).")

@@ -313,7 +313,7 @@ def _hand(run: Run, questions: Sequence[Encoded]) -> Hand:
         _settings(run, questions),
         run.recipe.seed,
         run.folder.path / "preference",
-        lambda done, total, note: run.reporter.progress("prefer", done, total, note),
+        lambda done, total, note: run.reporter.progress("prefer", done, total, note, unit="steps"),
         run.reporter.say,
     )
 

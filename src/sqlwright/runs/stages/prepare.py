@@ -145,7 +145,7 @@ def _make_pairs(run: Run, names: Sequence[str], databases: Mapping[str, Path]) -
         with suppress(DatabaseError):
             made = synthesise(databases[name], count, run.recipe.seed, wordings=1)
             pairs += [dataclasses.replace(one, id=stable_id(name, one.id), database=name) for one in made]
-        run.reporter.progress("pairs", done * count, len(names) * count)
+        run.reporter.progress("make", done * count, len(names) * count, unit="pairs")
     if count:
         run.reporter.say(f"{len(pairs):,} pairs were made of {len(names)} databases.")
     return pairs
