@@ -223,6 +223,24 @@ def test_grpo_learns_nothing_where_all_answers_are_alike(
     assert all(torch.equal(before[name], weight) for name, weight in trainable(policy).items())
 
 
+def test_matrices_end_between_the_first_and_the_last_step(
+    make_model: Callable[..., Any], make_questions: Callable[..., Groups], tmp_path: Path
+) -> None:
+    pairs = make_pairs(make_questions([(20, [(3, 4)] * 4)]))
+
+    def learn(share: float) -> dict[str, torch.Tensor]:
+        own = hand(tmp_path / str(share), epochs=2)
+        own = replace(own, train=own.train.model_copy(update={"interpolation": share}))
+        policy = open_learner(make_model("llama"), TRAIN, 0, None)
+        return {name: weight.detach() for name, weight in trainable(train_dpo(policy, pairs, own).model).items()}
+
+    start = trainable(open_learner(make_model("llama"), TRAIN, 0, None))
+    whole, half = learn(1.0), learn(0.5)
+    assert any(not torch.equal(whole[name], start[name]) for name in whole)
+    for name in whole:
+        torch.testing.assert_close(half[name], (start[name].detach() + whole[name]) / 2)
+
+
 @pytest.mark.parametrize("method", ["dpo", "grpo"])
 def test_a_loop_that_was_stopped_ends_with_the_same_matrices(
     make_model: Callable[..., Any], make_questions: Callable[..., Groups], tmp_path: Path, method: str

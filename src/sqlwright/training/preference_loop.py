@@ -94,7 +94,6 @@ def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
         )
         steps += dealt[: math.ceil(min(1.0, hand.prefer.epochs - epoch) * len(dealt))]
     run = _Run(policy, hand, len(steps), steps)
-    start = {name: weight.detach().clone() for name, weight in run.weights.items()}
     run.restore()
 
     def step() -> dict[str, float]:
@@ -104,7 +103,7 @@ def train_dpo(policy: Any, pairs: Sequence[Pair], hand: Hand) -> PreferResult:
         found = {"loss": 0.0, "margin": 0.0, "right_first": 0.0, "right_loss": 0.0}
         place = 0
         packs = [batch.to(run.device) for batch in deal_packs(groups, settings.tokens_per_batch)]
-        with _with_weights(run.weights, start):
+        with _with_weights(run.weights, run.beginning):
             before = [branch_sums(logs, batch) for logs, batch in zip(_logs(policy, packs), packs, strict=True)]
         for batch, known in zip(packs, before, strict=True):
             sums = branch_sums(token_logs(policy, batch), batch)
@@ -130,7 +129,6 @@ def train_grpo(
     a checkpoint of other questions is not used. For the rest see `train_dpo`.
     """
     run = _Run(policy, hand, rounds, key)
-    start = {name: weight.detach().clone() for name, weight in run.weights.items()}
     run.restore()
     tokens = hand.train.tokens_per_batch
 
@@ -149,7 +147,7 @@ def train_grpo(
         drawn: list[torch.Tensor] = []
         before: list[torch.Tensor] | None = None
         if hand.prefer.beta:
-            with _with_weights(run.weights, start):
+            with _with_weights(run.weights, run.beginning):
                 before = _logs(policy, packs)
         for _ in range(UPDATES):
             told = {"loss": 0.0, "divergence": 0.0}
@@ -207,13 +205,14 @@ class _Run:
     def __init__(self, policy: Any, hand: Hand, total: int, key: Any) -> None:
         self.policy, self.hand, self.total = policy, hand, total
         self.weights = trainable(policy)
+        self.beginning = {name: weight.detach().clone() for name, weight in self.weights.items()}
         self.device = next(iter(self.weights.values())).device
         self.optimizer = torch.optim.AdamW(
             list(self.weights.values()), lr=hand.prefer.learning_rate, weight_decay=hand.train.weight_decay
         )
         settings = [
             hand.prefer.model_dump(mode="json"),
-            hand.train.model_dump(mode="json", exclude=SAME_STEPS),
+            hand.train.model_dump(mode="json", exclude={"interpolation", *SAME_STEPS}),
             hand.seed,
             total,
         ]
@@ -238,7 +237,10 @@ class _Run:
         path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
 
     def loop(self, take: Callable[[], dict[str, float]], note: str, every: int) -> PreferResult:
-        """Take all steps that are left, with a checkpoint after so many; `note` is the value that is shown."""
+        """Take all steps that are left, with a checkpoint after so many; `note` is the value that is shown.
+
+        The weights end `train.interpolation` of the way from their beginning to the last step, as in `trainer.train`.
+        """
         with Stopper() as stopper:
             while self.step < self.total:
                 started = time.perf_counter()
@@ -256,6 +258,9 @@ class _Run:
                 if stopper.asked and self.step < self.total:
                     self.hand.say(f"Stopped after step {self.step} of {self.total}; the checkpoint is written.")
                     stopper.leave()
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(torch.lerp(self.beginning[name], weight, self.hand.train.interpolation))
         return PreferResult(self.policy, self.step, self.seconds, self.lines)
 
     def update(self, loss: float) -> float:

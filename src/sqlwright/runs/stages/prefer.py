@@ -69,6 +69,8 @@ def inputs(run: Run) -> dict[str, str]:
     values = {f"prefer.{key}": json.dumps(value) for key, value in recipe.prefer.model_dump(mode="json").items()}
     settings = recipe.train.model_dump(mode="json")
     values |= {f"train.{key}": json.dumps(settings[key]) for key in _OF_TRAINING}
+    if settings["interpolation"] < 1:
+        values["train.interpolation"] = json.dumps(settings["interpolation"])
     values |= run.prompt_inputs
     values |= {"model": run.model_hash, "model.dtype": recipe.model.dtype, "model.device": recipe.model.device}
     values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "seconds": str(recipe.evaluate.seconds)}
