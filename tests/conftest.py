@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from servers import Server, mariadb_server, postgres_server
 from short_model import first_blocks
@@ -17,6 +18,10 @@ from short_model import first_blocks
 from sqlwright.models.threads import let_threads_wait
 
 let_threads_wait()
+
+# No example has a deadline: a disk that syncs for half a second says nothing about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # Tests that run side by side share the cores out, so that what they measure and start doesn't crowd the others.
 _cores = sorted(os.sched_getaffinity(0))

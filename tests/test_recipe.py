@@ -159,7 +159,7 @@ recipes = st.builds(
 
 
 @given(recipe=recipes)
-@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_recipe_written_as_toml_reads_back_the_same(tmp_path: Path, recipe: Recipe) -> None:
     assert read_recipe(write(tmp_path, to_toml(recipe))) == recipe
 

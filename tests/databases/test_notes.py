@@ -145,7 +145,7 @@ def test_what_cannot_be_described(tmp_path: Path, name: str) -> None:
 NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), min_size=1, max_size=12)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=st.lists(NAMES, min_size=1, max_size=4, unique_by=str.casefold), value=NAMES)
 def test_any_name_and_value_is_written_so_that_it_reads_back(tmp_path: Path, names: list[str], value: str) -> None:
     path = tmp_path / "odd.sqlite"

@@ -52,7 +52,7 @@ def shared() -> Iterator[Executor]:
 
 
 @given(sql=statements)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_text_is_survived(shared: Executor, small: Path, sql: str) -> None:
     before = hashlib.sha256(small.read_bytes()).digest()
     outcome = shared.run(small, sql)
@@ -63,7 +63,7 @@ def test_any_text_is_survived(shared: Executor, small: Path, sql: str) -> None:
 
 
 @given(rows=st.lists(st.tuples(values, values), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_value_comes_back_as_it_is(
     shared: Executor, tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[object, object]]
 ) -> None:

@@ -197,7 +197,7 @@ def test_two_files_of_one_name_stay_two_databases(shops: Path, tmp_path: Path) -
     }
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300), header=st.booleans(), reader=st.sampled_from(sorted(READERS)))
 def test_any_bytes_are_read_or_refused_with_a_data_error(
     content: bytes, header: bool, reader: str, shops: Path

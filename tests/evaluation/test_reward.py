@@ -89,7 +89,7 @@ QUERIES = st.builds(
     st.sampled_from(["", " LIMIT 1", " LIMIT 3"]),
 )
 TEXTS = QUERIES | st.text(max_size=30)
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

@@ -86,14 +86,14 @@ def small_pairs(draw: st.DrawFn) -> tuple[Table, Table]:
     return gold, [tuple(row) for row in moved]
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(small_pairs(), st.booleans())
 def test_agrees_with_the_oracle(pair: tuple[Table, Table], ordered: bool) -> None:
     gold, predicted = pair
     assert equal(gold, predicted, ordered) == oracle(gold, predicted, ordered)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 12), st.integers(0, 5000), st.integers(1, 50), st.integers())
 def test_shuffled_tables_stay_equal_and_a_change_shows(width: int, height: int, distinct: int, seed: int) -> None:
     rng = random.Random(seed)
@@ -112,7 +112,7 @@ def test_shuffled_tables_stay_equal_and_a_change_shows(width: int, height: int, 
         assert not results_equal(rows(gold, width), rows(twice, width), ordered=False).equal
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(small_pairs(), st.booleans())
 def test_equality_is_symmetric(pair: tuple[Table, Table], ordered: bool) -> None:
     assert equal(*pair, ordered) == equal(*pair[::-1], ordered)

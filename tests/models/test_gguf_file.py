@@ -74,7 +74,7 @@ def test_every_truncation_of_the_header_is_a_model_error(tmp_path: Path) -> None
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_damage_is_anything_but_a_model_error(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     content = bytearray(small_file())
     for _ in range(data.draw(st.integers(1, 4))):

@@ -138,7 +138,7 @@ ODD = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(NAMES | ODD, min_size=1, max_size=5, unique_by=lambda name: name.encode().lower()), NAMES | ODD)
 def test_any_name_can_be_written_as_sqlite_reads_it(columns: list[str], table: str) -> None:
     connection = sqlite3.connect(":memory:")
@@ -165,7 +165,7 @@ def spellings(name: str) -> list[str]:
     return [*found, f"[{name}]"] if "]" not in name else found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.from_regex(r"[a-z_]{1,4}", fullmatch=True))
 def test_what_only_begins_like_a_name_is_refused(name: str, more: str) -> None:
     found = matcher(sql_grammar(schema_of({"t": [f"{name}_column"], f"{name}_table": ["x"]})))
