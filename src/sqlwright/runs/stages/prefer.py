@@ -232,16 +232,15 @@ def _dpo(run: Run, questions: Sequence[Question], miner: Miner) -> tuple[Any, di
 
     model, tokenizer = _opened(run)
     pairs = []
-    encoded = _encoded(run, questions, tokenizer)
-    golds = {one.id: one for one in _encoded(run, questions, tokenizer, learned=True)}
+    encoded = _encoded(run, questions, tokenizer, learned=True)
     told = 0
     for one in encoded:
         answers = miner.found[0, one.id]
         for right, wrong in right_and_wrong(answers, MOST_PAIRS):
             pairs.append(Pair(answered(one, right.tokens, right.id), answered(one, wrong.tokens, wrong.id)))
         missed = likeliest_wrong(answers)
-        if missed and one.id in golds:
-            gold = replace(golds[one.id], id=f"{one.id}#gold")
+        if missed:
+            gold = replace(one, id=f"{one.id}#gold")
             pairs.append(Pair(gold, answered(one, missed.tokens, missed.id)))
             told += 1
     if not pairs:
