@@ -29,6 +29,7 @@ from sqlwright.databases import Executor
 from sqlwright.decoding.retry import AGAIN
 from sqlwright.errors import RecipeError, RunLockedError
 from sqlwright.models.gguf_file import read_header
+from sqlwright.models.weights import read_pairs
 from sqlwright.recipe_file import read_recipe
 from sqlwright.records import Completion, Verdict, read_records
 from sqlwright.runs.folder import RunFolder
@@ -337,11 +338,27 @@ def test_a_run_can_start_from_an_adapter(recipe_path: Path, runs: Path) -> None:
     assert last < losses[0]
 
 
+def test_more_layers_can_learn_than_an_adapter_has(recipe_path: Path, runs: Path) -> None:
+    run(recipe_path, runs, "name=upper", "train.layers=2", "train.epochs=0.3", only="train")
+    given = f"model.adapter={runs / 'upper'}"
+    run(recipe_path, runs, "name=all", given, "train.epochs=0.3", only="train")
+    (_, *_, last), (first, *_, end) = (_metrics(RunFolder(runs / name)) for name in ("upper", "all"))
+    # What is new begins with nothing to add.
+    assert first["validation_loss"] == pytest.approx(last["validation_loss"], rel=1e-4)
+    assert end["validation_loss"] != first["validation_loss"]
+    counts = [
+        len({name.split(".")[1] for name in read_pairs(RunFolder(runs / name).adapter / "adapter.gguf")[1]})
+        for name in ("upper", "all")
+    ]
+    assert counts == [2, 6]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("train.rank=4", r"It has rank = 2, alpha = 32, layers = 6 and matrices for down_proj.*set the same"),
         ("train.targets=mlp", "expected the matrices of the adapter"),
+        ("train.layers=4", "layers = 6 .*or more layers"),
         ("prompt.sample_values=1", r"Set in \[prompt\]: sample_values = 0"),
     ],
 )

@@ -8,6 +8,7 @@ quantised W is dequantised for the forward pass, dropped, and dequantised again 
 from __future__ import annotations
 
 import math
+import re
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +88,8 @@ def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layer
 def start_from(model: Any, alpha: float, matrices: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
     """Give the LoRA matrices of a PEFT model the values of `matrices` (A and B by the name of the weight they update).
 
-    Raises `RecipeError` where they are others than the model's.
+    Those of layers that `matrices` don't reach stay as they are drawn, with nothing to add yet. Raises `RecipeError`
+    where `matrices` have others than the model's, or others than its own in a layer.
     """
     from peft.tuners.lora import LoraLayer
 
@@ -100,12 +102,14 @@ def start_from(model: Any, alpha: float, matrices: Mapping[str, tuple[torch.Tens
     ranks = {len(a) for a, _ in matrices.values()}
     # A GGUF adapter is scaled by alpha / rank, whatever it was trained as.
     scaled = config.lora_alpha * (math.sqrt(config.r) if config.use_rslora else 1)
-    if own.keys() != matrices.keys() or ranks != {config.r} or not math.isclose(alpha, scaled, rel_tol=1e-5):
-        layers = len({name.split(".layers.")[1].split(".")[0] for name in matrices})
+    reached = {_layer(name) for name in matrices}
+    same = {name for name in own if _layer(name) in reached} == matrices.keys()
+    if not same or ranks != {config.r} or not math.isclose(alpha, scaled, rel_tol=1e-5):
+        layers = len(reached)
         raise RecipeError(
             "train: expected the matrices of the adapter that training starts from. It has "
             f"rank = {max(ranks)}, alpha = {alpha:g}, layers = {layers} and matrices for "
-            f"{', '.join(sorted({name.split('.')[-2] for name in matrices}))}: set the same in [train]."
+            f"{', '.join(sorted({name.split('.')[-2] for name in matrices}))}: set the same in [train], or more layers."
         )
     with torch.no_grad():
         for name, (a, b) in matrices.items():
@@ -132,6 +136,12 @@ def use_fast_lora(model: Any) -> None:
             plain = len(module.active_adapters) == 1 and not module.use_dora.get(name, False)
             if plain and isinstance(module.lora_dropout[name], torch.nn.Identity):
                 module.forward = types.MethodType(_forward, module)
+
+
+def _layer(name: str) -> str:
+    """Return the number of the layer that a weight belongs to, empty for one outside of them."""
+    found = re.search(r"\.(\d+)\.", name)
+    return found[1] if found else ""
 
 
 def trainable(model: Any) -> dict[str, torch.Tensor]:
