@@ -88,8 +88,8 @@ def add_lora(model: Any, rank: int, alpha: float, targets: str, seed: int, layer
 def start_from(model: Any, alpha: float, matrices: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
     """Give the LoRA matrices of a PEFT model the values of `matrices` (A and B by the name of the weight they update).
 
-    Those of layers that `matrices` don't reach stay as they are drawn, with nothing to add yet. Raises `RecipeError`
-    where `matrices` have others than the model's, or others than its own in a layer.
+    What the model has beside them (weights, ranks) stays as it was drawn, with nothing to add yet: it computes what the
+    given matrices, scaled by `alpha` / their rank, compute. Raises `RecipeError` where it has less than they.
     """
     from peft.tuners.lora import LoraLayer
 
@@ -98,23 +98,22 @@ def start_from(model: Any, alpha: float, matrices: Mapping[str, tuple[torch.Tens
         for name, module in model.named_modules()
         if isinstance(module, LoraLayer)
     }
-    config = model.peft_config["default"]
-    ranks = {len(a) for a, _ in matrices.values()}
-    # A GGUF adapter is scaled by alpha / rank, whatever it was trained as.
-    scaled = config.lora_alpha * (math.sqrt(config.r) if config.use_rslora else 1)
-    reached = {_layer(name) for name in matrices}
-    same = {name for name in own if _layer(name) in reached} == matrices.keys()
-    if not same or ranks != {config.r} or not math.isclose(alpha, scaled, rel_tol=1e-5):
-        layers = len(reached)
+    rank = max(len(a) for a, _ in matrices.values())
+    if not matrices.keys() <= own.keys() or rank > model.peft_config["default"].r:
+        layers = len({found[1] for name in matrices if (found := re.search(r"\.(\d+)\.", name))})
         raise RecipeError(
-            "train: expected the matrices of the adapter that training starts from. It has "
-            f"rank = {max(ranks)}, alpha = {alpha:g}, layers = {layers} and matrices for "
-            f"{', '.join(sorted({name.split('.')[-2] for name in matrices}))}: set the same in [train], or more layers."
+            "train: expected room for the matrices of the adapter that training starts from. It has "
+            f"rank = {rank}, layers = {layers} and matrices for "
+            f"{', '.join(sorted({name.split('.')[-2] for name in matrices}))}: set the same in [train], or more."
         )
     with torch.no_grad():
         for name, (a, b) in matrices.items():
-            own[name].lora_A["default"].weight.copy_(a)
-            own[name].lora_B["default"].weight.copy_(b)
+            # A GGUF adapter is scaled by alpha / rank, whatever it was trained as.
+            scale = alpha / len(a) / own[name].scaling["default"]
+            own[name].lora_A["default"].weight[: len(a)].copy_(a)
+            own[name].lora_B["default"].weight[:, : len(a)].copy_(
+                b if math.isclose(scale, 1, rel_tol=1e-5) else b * scale
+            )
 
 
 def read_lora(model: Any, folder: Path) -> Any:
@@ -136,12 +135,6 @@ def use_fast_lora(model: Any) -> None:
             plain = len(module.active_adapters) == 1 and not module.use_dora.get(name, False)
             if plain and isinstance(module.lora_dropout[name], torch.nn.Identity):
                 module.forward = types.MethodType(_forward, module)
-
-
-def _layer(name: str) -> str:
-    """Return the number of the layer that a weight belongs to, empty for one outside of them."""
-    found = re.search(r"\.(\d+)\.", name)
-    return found[1] if found else ""
 
 
 def trainable(model: Any) -> dict[str, torch.Tensor]:
