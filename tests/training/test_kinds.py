@@ -120,16 +120,18 @@ def test_training_goes_on_from_an_adapter(
 ) -> None:
     gguf = write_adapter(make_model("llama"), questions, tmp_path, "rslora" if kind == "rslora" else "lora")
     expected = tmp_path / "loss.json"
-    model = make_trainable(make_model("llama"), settings(kind=kind), 0, gguf)
     from sqlwright.models.architectures import use_shared_prefix_attention
 
-    use_shared_prefix_attention(model)
-    held = make_plan(questions, [], SETTINGS, 0).steps[0]
-    assert mean_loss(model, held, 256) == pytest.approx(json.loads(expected.read_text()), rel=1e-4)
-    assert all(weight.dtype == torch.float32 for weight in trainable(model).values())
+    # A higher rank and another scale begin alike.
+    for rank, alpha in ((SETTINGS.rank, SETTINGS.alpha), (8, 5.0)):
+        model = make_trainable(make_model("llama"), settings(kind=kind, rank=rank, alpha=alpha), 0, gguf)
+        use_shared_prefix_attention(model)
+        held = make_plan(questions, [], SETTINGS, 0).steps[0]
+        assert mean_loss(model, held, 256) == pytest.approx(json.loads(expected.read_text()), rel=1e-4)
+        assert all(weight.dtype == torch.float32 for weight in trainable(model).values())
     if kind not in WHOLE:
         with pytest.raises(RecipeError, match="rank = 4"):
-            make_trainable(make_model("llama"), settings(kind=kind, rank=8), 0, gguf)
+            make_trainable(make_model("llama"), settings(kind=kind, rank=2), 0, gguf)
 
 
 def write_adapter(model: Any, questions: list[Encoded], folder: Path, kind: str) -> Path:
