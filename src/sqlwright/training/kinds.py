@@ -46,7 +46,7 @@ def make_trainable(model: Any, settings: TrainSettings, seed: int, start: Path |
     else they are added to the weights. Weights that learn are float32.
 
     Raises:
-        RecipeError: the matrices of `start` are others than the settings ask for.
+        RecipeError: `start` has matrices that the settings leave no room for: other weights, more rank.
         ModelError: `start` doesn't fit the model.
     """
     if start and settings.kind in WHOLE:

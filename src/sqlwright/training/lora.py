@@ -7,7 +7,6 @@ quantised W is dequantised for the forward pass, dropped, and dequantised again 
 
 from __future__ import annotations
 
-import math
 import re
 import types
 from collections.abc import Mapping
@@ -111,9 +110,7 @@ def start_from(model: Any, alpha: float, matrices: Mapping[str, tuple[torch.Tens
             # A GGUF adapter is scaled by alpha / rank, whatever it was trained as.
             scale = alpha / len(a) / own[name].scaling["default"]
             own[name].lora_A["default"].weight[: len(a)].copy_(a)
-            own[name].lora_B["default"].weight[:, : len(a)].copy_(
-                b if math.isclose(scale, 1, rel_tol=1e-5) else b * scale
-            )
+            own[name].lora_B["default"].weight[:, : len(a)].copy_(b * scale)
 
 
 def read_lora(model: Any, folder: Path) -> Any:

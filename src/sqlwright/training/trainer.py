@@ -161,8 +161,8 @@ def train(
     several `ranks`, each takes its share of every step, and the first one writes; the layers are shared out over their
     devices of the kind `device`, if the ranks say so. The result is the same, bit for bit on the CPU, however often the
     process was stopped in between. Ctrl-C and SIGTERM finish the step, write a checkpoint and raise `KeyboardInterrupt`
-    or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has other matrices than
-    the settings ask for.
+    or `SystemExit(143)`. Raises `RecipeError` where the loss is no longer finite, or `start` has matrices that
+    the settings leave no room for.
     """
     wrapped = open_learner(model, settings, seed, start)
     if ranks.sharding:
