@@ -114,8 +114,8 @@ class DataSettings(_Section):
     made_pairs: int = Field(
         0,
         ge=0,
-        description="Pairs that rules make of every training database beside its questions (see `sqlwright "
-        "synthesize`); 0 makes none.",
+        description="Pairs that rules make of every training database beside its questions: up to about a dozen of "
+        "what annotators seldom ask for, then what `sqlwright synthesize` makes; 0 makes none.",
     )
     variants: float = Field(
         0.0,

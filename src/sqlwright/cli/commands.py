@@ -56,7 +56,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         ),
     ),
     "Look after things": (
-        Command("models", "list | pull NAME | verify NAME", "The base models on this machine.", "models:app"),
+        Command(
+            "models",
+            "list | pull NAME | verify NAME | blend ADAPTER ...",
+            "The base models on this machine, and adapters blended into one.",
+            "models:app",
+        ),
         Command("runs", "list | show RUN | compare A B", "Runs that were made, and two of them compared.", "runs:app"),
         Command(
             "recipe", "list | copy NAME | check FILE | explain KEY", "Recipes, and what a setting means.", "recipe:app"

@@ -1,15 +1,16 @@
-"""`sqlwright models list | pull NAME | verify NAME`: the base models on this machine."""
+"""`sqlwright models list | pull NAME | verify NAME | blend ADAPTER …`: base models and adapters on this machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from sqlwright.cli.options import Json
 from sqlwright.cli.tables import aligned, print_json
 
-app = App(name="models", help="The base models on this machine: list, pull, verify.")
+app = App(name="models", help="The base models on this machine: list, pull, verify; adapters: blend.")
 
 
 @app.command(name="list")
@@ -85,6 +86,46 @@ def verify(name: str, /, *, json: Json = False) -> int:
             f"({found.bytes:,} bytes). Replace it with: sqlwright models pull {name}"
         )
     return 1 if found.correct is False else 0
+
+
+@app.command
+def blend(
+    *adapters: str,
+    to: Path,
+    weights: Annotated[tuple[float, ...], Parameter(consume_multiple=True)] = (),
+    megabytes: float = 0,
+    json: Json = False,
+) -> int:
+    """Blend adapters of one base into one, part of the way from one to another, and cut it to a size.
+
+    Args:
+        adapters: Folders of adapters or runs; `shipped` is the one that ships with SQLWright.
+        to: A new folder for the blended adapter.
+        weights: How much of each adapter's update comes in, in their order; equal parts of 1 if not given.
+        megabytes: At most so many million bytes of matrices, the largest singular values first; 0 keeps all.
+    """
+    from sqlwright.datasets import package_path
+    from sqlwright.errors import RecipeError
+    from sqlwright.models.adapter import read_adapter
+    from sqlwright.models.blend import blend as blended
+
+    if not adapters or (weights and len(weights) != len(adapters)) or megabytes < 0:
+        raise RecipeError(
+            f"Expected adapters, a weight for each and a size of at least 0, found {len(adapters)} adapters, "
+            f"{len(weights)} weights, {megabytes} megabytes."
+        )
+    shares = weights or (1 / len(adapters),) * len(adapters)
+    read = [read_adapter(package_path("adapter") if name == "shipped" else Path(name)) for name in adapters]
+    found = blended(list(zip(read, shares, strict=True)), to, megabytes)
+    if json:
+        keys = ("bytes", "smallest_rank", "largest_rank", "kept")
+        print_json({"folder": str(to)} | {key: getattr(found, key) for key in keys})
+    else:
+        print(
+            f"{to}: {found.bytes / 1e6:.1f} MB, ranks {found.smallest_rank} to {found.largest_rank}, "
+            f"{found.kept:.1%} of the update's squared norm"
+        )
+    return 0
 
 
 def _doing(name: str, source: str) -> str:

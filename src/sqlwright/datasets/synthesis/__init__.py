@@ -7,11 +7,13 @@ select       SELECTs as structure, and the queries that test them
 conditions, phrases             the grammar's parts
 simple, linked, nested          the grammar's shapes: one table, several, queries within queries
 sample       draw, run, filter, balance: `synthesise`, `sample_pairs`
+seldom       what annotators seldom ask for (IS NULL, shares, spans of dates): `seldom_pairs`
 unanswerable questions that the schema can't answer
 """
 
 from __future__ import annotations
 
 from sqlwright.datasets.synthesis.sample import Pair, Sampled, sample_pairs, synthesise
+from sqlwright.datasets.synthesis.seldom import seldom_pairs
 
-__all__ = ["Pair", "Sampled", "sample_pairs", "synthesise"]
+__all__ = ["Pair", "Sampled", "sample_pairs", "seldom_pairs", "synthesise"]

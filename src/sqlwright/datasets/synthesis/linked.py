@@ -339,7 +339,7 @@ def share_of_parent(profile: Profile, rng: random.Random) -> Sketch | None:
     child, parent = family.child, family.parent
     if rng.random() < 0.35 and family.link.canonical:
         key = f"count(DISTINCT {family.scope.ref(family.link.column, 1)})"
-        column = f"CAST(count(*) AS REAL) / {key}"
+        column = f"1.0 * count(*) / {key}"
         text = any_of(
             f"What is the average number of {child.plural} per {parent.singular}, among {parent.plural} that have any?",
             f"On average, how many {child.plural} does each {parent.singular} with at least one {child.singular} have?",

@@ -323,8 +323,6 @@ def share(profile: Profile, entity: Entity, rng: random.Random) -> Sketch | None
     if found is None:
         return None
     column = f"100.0 * sum(CASE WHEN {found.sql} THEN 1 ELSE 0 END) / count(*)"
-    if rng.random() < 0.4:
-        column = f"CAST(sum(CASE WHEN {found.sql} THEN 1 ELSE 0 END) AS REAL) * 100 / count(*)"
     ways = [
         f"What is the percentage of {entity.plural} {found.phrase}?",
         f"Calculate the percentage of {entity.plural} {found.phrase}.",
@@ -353,7 +351,7 @@ def quotient(profile: Profile, entity: Entity, rng: random.Random) -> Sketch | N
         f"What is the ratio of {entity.plural} {first.phrase} to {entity.plural} {second.phrase}?",
         f"Find the ratio between {entity.plural} {first.phrase} and {entity.plural} {second.phrase}.",
     )
-    return sketch("quotient", Select((f"CAST({counts[0]} AS REAL) / {counts[1]}",), scope), text, "ratio")
+    return sketch("quotient", Select((f"1.0 * {counts[0]} / {counts[1]}",), scope), text, "ratio")
 
 
 def over_time(profile: Profile, entity: Entity, rng: random.Random) -> Sketch | None:

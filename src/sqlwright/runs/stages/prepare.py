@@ -19,7 +19,7 @@ from sqlwright.datasets.duplicates import drop_repeats
 from sqlwright.datasets.golds import check_golds, with_category, with_hardness
 from sqlwright.datasets.locate import SUFFIXES
 from sqlwright.datasets.mixture import QuestionFile, question_files, read_mixture, weigh
-from sqlwright.datasets.synthesis import synthesise
+from sqlwright.datasets.synthesis import seldom_pairs, synthesise
 from sqlwright.datasets.variants import vary
 from sqlwright.datasets.wikisql import companions
 from sqlwright.errors import DatabaseError, DataError, RecipeError
@@ -138,12 +138,17 @@ def divide(
 
 
 def _make_pairs(run: Run, names: Sequence[str], databases: Mapping[str, Path]) -> list[Question]:
-    """Return the pairs that rules make of the training databases; those of which none can be made have none."""
+    """Return the pairs that rules make of the training databases, first what annotators seldom ask for.
+
+    Those of which none can be made have none.
+    """
     pairs: list[Question] = []
-    count = run.recipe.data.made_pairs
+    count, seed = run.recipe.data.made_pairs, run.recipe.seed
     for done, name in enumerate(names if count else (), 1):
         with suppress(DatabaseError):
-            made = synthesise(databases[name], count, run.recipe.seed, wordings=1)
+            made = seldom_pairs(databases[name], count, seed)
+            if len(made) < count:
+                made += synthesise(databases[name], count - len(made), seed, wordings=1)
             pairs += [dataclasses.replace(one, id=stable_id(name, one.id), database=name) for one in made]
         run.reporter.progress("make", done * count, len(names) * count, unit="pairs")
     if count:

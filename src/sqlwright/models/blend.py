@@ -1,0 +1,161 @@
+"""Adapters blended into one, and cut to a size: the weighted sum of what they add to the base.
+
+Going part of the way from one adapter to another keeps much of what both know (WiSE-FT, model soups). The sum of two
+low-rank updates is a low-rank update; its singular values say what is worth its bytes.
+
+Not covered: adapters of different bases or prompt settings, whole models, PEFT folders without a GGUF file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlwright.errors import ModelError
+from sqlwright.models.adapter import LORA, Adapter, write_prompt_settings
+from sqlwright.models.rope import KEY
+
+_VALUE_BYTES = 4
+_SMALLEST = 1e-6
+"""Singular values below this share of a matrix's largest are rounding errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """A blended adapter: its file's size in bytes, the ranks of its matrices, the share of the sum that was kept.
+
+    `kept` is the squared norm kept, divided by the whole sum's: 1.0 where nothing was cut.
+    """
+
+    bytes: int
+    smallest_rank: int
+    largest_rank: int
+    kept: float
+
+
+def blend(adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: float = 0) -> Blend:
+    """Write the weighted sum of the adapters' updates as an adapter into `folder`; return what became of it.
+
+    A weight of .5 each is half-way; the base itself is an update of nothing, so one adapter with a weight of .5 is
+    half-way to the base. `megabytes` (of a million bytes) bounds the matrices: the singular values that are largest for
+    their bytes stay, and a matrix of which none stays is left out. Values are float32.
+
+    Raises:
+        ModelError: an adapter that isn't LoRA in a GGUF file, adapters of several bases or prompt settings, a folder
+            that holds something.
+    """
+    first = adapters[0][0]
+    for adapter, _ in adapters:
+        if adapter.weights.name != LORA:
+            raise ModelError(f"{adapter.weights}: expected a LoRA adapter in a GGUF file ({LORA}).")
+        if _settings(adapter) != _settings(first):
+            raise ModelError(
+                f"{adapter.folder}: expected the base and the prompt settings of {first.folder}, "
+                f"{json.dumps(_settings(first))}, found {json.dumps(_settings(adapter))}."
+            )
+    if first.few_shot:
+        raise ModelError(f"{first.folder}: its prompts show solved questions, which can't be blended.")
+    if folder.exists() and any(folder.iterdir()):
+        raise ModelError(f"{folder}: expected a new or an empty folder, found files in it.")
+    read = [(*_read(adapter.weights), weight) for adapter, weight in adapters]
+    architecture = read[0][0]
+    parts = {}
+    for name in sorted({name for _, matrices, _ in read for name in matrices}):
+        parts[name] = _decomposed([(*own[name], weight) for _, own, weight in read if name in own])
+    ranks, kept = _ranks(parts, int(megabytes * 1e6))
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / LORA, architecture, parts, ranks)
+    write_prompt_settings(folder, _settings(first)["prompt"], first.base, first.base_hash)
+    used = [rank for rank in ranks.values() if rank]
+    return Blend((folder / LORA).stat().st_size, min(used), max(used), kept)
+
+
+def _settings(adapter: Adapter) -> dict[str, Any]:
+    """Return what blended adapters must have in common."""
+    prompt = {
+        "style": adapter.style,
+        "sample_values": adapter.sample_values,
+        "max_schema_tokens": adapter.max_schema_tokens,
+        "few_shot": adapter.few_shot,
+        "matched_values": adapter.matched_values,
+    }
+    return {"base_sha256": adapter.base_hash, "prompt": prompt}
+
+
+def _read(path: Path) -> tuple[str, dict[str, tuple[Any, Any]]]:
+    """Return the architecture, and (A, B) by tensor name, B times the adapter's own scale: what it adds is B A."""
+    import gguf
+    import numpy as np
+
+    reader = gguf.GGUFReader(str(path))
+    if KEY in reader.fields:
+        raise ModelError(f"{path}: was trained with rotary positions of its own ({KEY}), which can't be blended.")
+    alpha = float(reader.fields["adapter.lora.alpha"].parts[-1][0])
+    architecture = bytes(reader.fields["general.architecture"].parts[-1]).decode()
+    values = {tensor.name: np.array(tensor.data, dtype=np.float64) for tensor in reader.tensors}
+    names = [name.removesuffix(".lora_a") for name in values if name.endswith(".lora_a")]
+    return architecture, {
+        name: (values[f"{name}.lora_a"], values[f"{name}.lora_b"] * (alpha / len(values[f"{name}.lora_a"])))
+        for name in names
+    }
+
+
+def _decomposed(terms: Sequence[tuple[Any, Any, float]]) -> tuple[Any, Any, Any]:
+    """Return (U, singular values, V) of the sum of weight * B A, without the zeros at the end."""
+    import numpy as np
+
+    a = np.concatenate([a for a, _, _ in terms])
+    b = np.concatenate([weight * b for _, b, weight in terms], axis=1)
+    left, left_rest = np.linalg.qr(b)
+    right, right_rest = np.linalg.qr(a.T)
+    u, values, v = np.linalg.svd(left_rest @ right_rest.T)
+    rank = int((values > _SMALLEST * values[0]).sum())
+    return (left @ u)[:, :rank], values[:rank], (v @ right.T)[:rank]
+
+
+def _ranks(parts: dict[str, tuple[Any, Any, Any]], most: int) -> tuple[dict[str, int], float]:
+    """Return how many singular values of each matrix stay: the largest for their bytes; and the share they are."""
+    every = []
+    for name, (u, values, v) in parts.items():
+        cost = (u.shape[0] + v.shape[1]) * _VALUE_BYTES
+        every += [(float(value) ** 2, cost, name) for value in values]
+    total = sum(square for square, _, _ in every)
+    ranks, used, kept = dict.fromkeys(parts, 0), 0, 0.0
+    for square, cost, name in sorted(every, key=lambda one: -one[0] / one[1]):
+        if most and used + cost > most:
+            break
+        ranks[name] += 1
+        used += cost
+        kept += square
+    if not used:
+        raise ModelError(
+            f"Blending adapters: expected room for more than {most:,} bytes; one singular value takes more."
+        )
+    return ranks, kept / total if total else 1.0
+
+
+def _write(path: Path, architecture: str, parts: dict[str, tuple[Any, Any, Any]], ranks: dict[str, int]) -> None:
+    """Write a GGUF LoRA; llama.cpp scales a matrix by alpha / its own rank, which is taken out of B beforehand."""
+    import gguf
+    import numpy as np
+
+    aside = path.with_name(path.name + ".partial")
+    writer = gguf.GGUFWriter(str(aside), architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    alpha = float(max(ranks.values()))
+    writer.add_float32("adapter.lora.alpha", alpha)
+    for name, (u, values, v) in parts.items():
+        rank = ranks[name]
+        if rank:
+            root = np.sqrt(values[:rank] * rank / alpha)
+            writer.add_tensor(f"{name}.lora_a", np.ascontiguousarray((v[:rank] * root[:, None]).astype(np.float32)))
+            writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray((u[:, :rank] * root).astype(np.float32)))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    aside.replace(path)
