@@ -19,7 +19,12 @@ SHAPES = {"blk.0.attn_q.weight": (20, 12), "blk.1.ffn_up.weight": (30, 12), "blk
 
 
 def adapter(
-    folder: Path, seed: int, rank: int = 3, alpha: float = 6.0, names: tuple[str, ...] = tuple(SHAPES)
+    folder: Path,
+    seed: int,
+    rank: int = 3,
+    alpha: float = 6.0,
+    names: tuple[str, ...] = (),
+    shapes: dict[str, tuple[int, int]] = SHAPES,
 ) -> Adapter:
     rng = np.random.default_rng(seed)
     folder.mkdir()
@@ -27,8 +32,8 @@ def adapter(
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", alpha)
-    for name in names:
-        rows, columns = SHAPES[name]
+    for name in names or shapes:
+        rows, columns = shapes[name]
         writer.add_tensor(f"{name}.lora_a", rng.normal(size=(rank, columns)).astype(np.float32))
         writer.add_tensor(f"{name}.lora_b", rng.normal(size=(rows, rank)).astype(np.float32))
     writer.write_header_to_file()
@@ -43,7 +48,7 @@ def updates(folder: Path) -> dict[str, np.ndarray]:
     """What the adapter adds to each weight, by llama.cpp's rule: alpha / rank * B A."""
     reader = gguf.GGUFReader(str(folder / "adapter.gguf"))
     alpha = reader.fields["adapter.lora.alpha"].parts[-1][0]
-    data = {tensor.name: np.array(tensor.data, dtype=np.float64) for tensor in reader.tensors}
+    data = {one.name: gguf.quants.dequantize(one.data, one.tensor_type).astype(np.float64) for one in reader.tensors}
     names = {name.rpartition(".")[0] for name in data}
     return {
         name: alpha / len(data[f"{name}.lora_a"]) * data[f"{name}.lora_b"] @ data[f"{name}.lora_a"] for name in names
@@ -77,6 +82,20 @@ def test_what_stays_is_the_best_of_its_size(tmp_path: Path) -> None:
     assert len(cut) >= 2
 
 
+def test_in_8_bits_the_sum_is_the_same_but_for_rounding(tmp_path: Path) -> None:
+    names = {"blk.0.attn_q.weight": (64, 96), "blk.1.ffn_up.weight": (160, 64)}
+    one, other = (adapter(tmp_path / str(rank), rank, rank=rank, shapes=names) for rank in (20, 40))
+    blend([(one, 0.5), (other, 0.5)], tmp_path / "exact")
+    blend([(one, 0.5), (other, 0.5)], tmp_path / "small", kind="q8_0")
+    exact, small = updates(tmp_path / "exact"), updates(tmp_path / "small")
+    for name in names:
+        assert np.abs(exact[name] - small[name]).max() < 0.02 * np.abs(exact[name]).max()
+    tensors = gguf.GGUFReader(str(tmp_path / "small" / "adapter.gguf")).tensors
+    assert {tensor.tensor_type.name for tensor in tensors} == {"Q8_0"}
+    # Ranks of 60 are filled up to 64, in blocks of 34 bytes for 32 values.
+    assert sum(tensor.n_bytes for tensor in tensors) == 64 * (64 + 96 + 160 + 64) * 34 // 32
+
+
 def test_others_than_such_adapters_are_refused(tmp_path: Path) -> None:
     one, other = adapter(tmp_path / "one", 1), adapter(tmp_path / "other", 2)
     settings = json.loads((tmp_path / "other" / "prompt.json").read_text())
@@ -87,6 +106,10 @@ def test_others_than_such_adapters_are_refused(tmp_path: Path) -> None:
         blend([(one, 1)], tmp_path / "other")
     with pytest.raises(ModelError, match="one singular value"):
         blend([(one, 1)], tmp_path / "both", megabytes=0.0001)
+    with pytest.raises(ModelError, match="expected one of f32, q8_0 as the format"):
+        blend([(one, 1)], tmp_path / "both", kind="q4_0")
+    with pytest.raises(ModelError, match="a size for f32 alone"):
+        blend([(one, 1)], tmp_path / "both", megabytes=1, kind="q8_0")
     assert not (tmp_path / "both").exists()
     assert other.folder.is_dir()
 

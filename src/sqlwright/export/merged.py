@@ -1,7 +1,7 @@
 """GGUF files with weights of our own, for whatever runs GGUF files: llama.cpp, Ollama, LM Studio.
 
 `write_merged`: a base model and its adapters as one file. The base's weights are dequantised, `B A · alpha / rank` of
-each adapter is added in order, and matrices are written as F16, Q8_0 or Q4_0, in pure Python and one tensor at a time.
+each adapter is added in order, and matrices are written as F16, Q8_0 or Q4_0, with numpy and one tensor at a time.
 `write_trained`: a base with some of its weights trained, these in F16. Everything else of the file, tokenizer and chat
 template included, is copied byte for byte.
 
@@ -10,16 +10,16 @@ Not covered: K-quants (`llama-quantize` makes them of an F16 file); adapters of 
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlwright.errors import ModelError
+from sqlwright.models.blocks import block_bytes, read_pairs, read_values, tensor_bytes
 from sqlwright.models.gguf_file import METADATA_START, GgufHeader, TensorPlace, read_header
 from sqlwright.models.rope import rope_theta_of
-from sqlwright.models.weights import dequantize, in_file_order, model_name, read_pairs
+from sqlwright.models.weights import in_file_order, model_name
 
 KINDS = {"f16": 1, "q8_0": 7, "q4_0": 2}
 """Formats of matrices, and the number by which a file says which one it mostly has."""
@@ -50,15 +50,18 @@ def write_merged(
     header = read_header(base)
     updates = [_updates(header, path) for path in adapters]
     data = np.memmap(base, mode="r")
-    formats = {name: _format(place, kind) for name, place in header.tensors.items()}
+    changed = {name for update in updates for name in update}
+    formats = {name: _format(place, kind, name in changed) for name, place in header.tensors.items()}
 
     def merged(place: TensorPlace) -> bytes:
-        values = dequantize(data, place)
+        if formats[place.name] == place.kind and place.name not in changed:
+            return bytes(block_bytes(data, place))
+        values = read_values(data, place)
         for update in updates:
             if place.name in update:
                 a, b, scale = update[place.name]
-                values += (b @ a).mul_(scale)
-        return _encoded(values.numpy(), formats[place.name])
+                values += (b @ a) * scale
+        return _encoded(values, formats[place.name])
 
     theta = max((rope_theta_of(path) for path in adapters), default=0.0)
     return _write(header, target, formats, merged, KINDS[kind], progress, theta)
@@ -92,7 +95,7 @@ def write_trained(
     def trained(place: TensorPlace) -> bytes:
         if place.name in new:
             return _encoded(new[place.name].cpu().contiguous().numpy(), formats[place.name])
-        return bytes(data[place.offset : place.offset + _bytes(place, place.kind)])
+        return bytes(block_bytes(data, place))
 
     return _write(header, target, formats, trained, KINDS["f16"], progress, rope_theta)
 
@@ -157,7 +160,7 @@ def _write_head(
         shape = tuple(reversed(place.shape))
         out.write(struct.pack("<Q", len(name)) + name)
         out.write(struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, made, offset))
-        size = _bytes(place, made)
+        size = tensor_bytes(place.shape, made)
         offset += size + _padding(size, _alignment(header))
     out.write(bytes(_padding(out.tell(), _alignment(header))))
 
@@ -171,8 +174,11 @@ def _set(metadata: bytearray, name: bytes, kind: int, value: bytes) -> bool:
     return at >= 0
 
 
-def _format(place: TensorPlace, kind: str) -> int:
-    """Return the number of the format in which a tensor is written: vectors stay exact."""
+def _format(place: TensorPlace, kind: str, changed: bool = True) -> int:
+    """Return the number of the format in which a tensor is written.
+
+    Vectors stay exact, and so do matrices of a quantised model that no adapter changes and that take no more room.
+    """
     import gguf
 
     types = gguf.GGMLQuantizationType
@@ -180,14 +186,9 @@ def _format(place: TensorPlace, kind: str) -> int:
         return int(types.F32)
     if kind == "f16" or place.shape[-1] % 32:
         return int(types.F16)
-    return int(types.Q8_0 if kind == "q8_0" or place.name in _FINE else types.Q4_0)
-
-
-def _bytes(place: TensorPlace, made: int) -> int:
-    import gguf
-
-    block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(made)]
-    return math.prod(place.shape) // int(block) * int(size)
+    made = int(types.Q8_0 if kind == "q8_0" or place.name in _FINE else types.Q4_0)
+    smaller = tensor_bytes(place.shape, place.kind) <= tensor_bytes(place.shape, made)
+    return place.kind if smaller and not changed else made
 
 
 def _encoded(values: Any, made: int) -> bytes:

@@ -16,9 +16,12 @@ from typing import Any
 
 from sqlwright.errors import ModelError
 from sqlwright.models.adapter import LORA, Adapter, write_prompt_settings
-from sqlwright.models.rope import KEY
+from sqlwright.models.blocks import read_pairs
+from sqlwright.models.rope import KEY, rope_theta_of
 
+KINDS = ("f32", "q8_0")
 _VALUE_BYTES = 4
+_BLOCK = 32
 _SMALLEST = 1e-6
 """Singular values below this share of a matrix's largest are rounding errors."""
 
@@ -36,17 +39,23 @@ class Blend:
     kept: float
 
 
-def blend(adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: float = 0) -> Blend:
+def blend(adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: float = 0, kind: str = "f32") -> Blend:
     """Write the weighted sum of the adapters' updates as an adapter into `folder`; return what became of it.
 
     A weight of .5 each is half-way; the base itself is an update of nothing, so one adapter with a weight of .5 is
     half-way to the base. `megabytes` (of a million bytes) bounds the matrices: the singular values that are largest for
-    their bytes stay, and a matrix of which none stays is left out. Values are float32.
+    their bytes stay, and a matrix of which none stays is left out. `kind` is a value's format: `f32`, or `q8_0`, whose
+    blocks of 32 values take 34 bytes; ranks are filled up with zeros to whole blocks, and nothing can be cut.
 
     Raises:
         ModelError: an adapter that isn't LoRA in a GGUF file, adapters of several bases or prompt settings, a folder
-            that holds something.
+            that holds something, another format, or a size for `q8_0`.
     """
+    if kind not in KINDS or (kind == "q8_0" and megabytes):
+        raise ModelError(
+            f"Blending adapters: expected one of {', '.join(KINDS)} as the format, and a size for f32 alone; "
+            f"found {kind}, {megabytes:g} megabytes."
+        )
     first = adapters[0][0]
     for adapter, _ in adapters:
         if adapter.weights.name != LORA:
@@ -67,7 +76,7 @@ def blend(adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: fl
         parts[name] = _decomposed([(*own[name], weight) for _, own, weight in read if name in own])
     ranks, kept = _ranks(parts, int(megabytes * 1e6))
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / LORA, architecture, parts, ranks)
+    _write(folder / LORA, architecture, parts, ranks, kind)
     write_prompt_settings(folder, _settings(first)["prompt"], first.base, first.base_hash)
     used = [rank for rank in ranks.values() if rank]
     return Blend((folder / LORA).stat().st_size, min(used), max(used), kept)
@@ -87,19 +96,14 @@ def _settings(adapter: Adapter) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[str, dict[str, tuple[Any, Any]]]:
     """Return the architecture, and (A, B) by tensor name, B times the adapter's own scale: what it adds is B A."""
-    import gguf
     import numpy as np
 
-    reader = gguf.GGUFReader(str(path))
-    if KEY in reader.fields:
+    header, pairs = read_pairs(path)
+    if rope_theta_of(path):
         raise ModelError(f"{path}: was trained with rotary positions of its own ({KEY}), which can't be blended.")
-    alpha = float(reader.fields["adapter.lora.alpha"].parts[-1][0])
-    architecture = bytes(reader.fields["general.architecture"].parts[-1]).decode()
-    values = {tensor.name: np.array(tensor.data, dtype=np.float64) for tensor in reader.tensors}
-    names = [name.removesuffix(".lora_a") for name in values if name.endswith(".lora_a")]
-    return architecture, {
-        name: (values[f"{name}.lora_a"], values[f"{name}.lora_b"] * (alpha / len(values[f"{name}.lora_a"])))
-        for name in names
+    alpha = float(header.metadata["adapter.lora.alpha"])
+    return header.architecture, {
+        name: (a.astype(np.float64), b.astype(np.float64) * (alpha / len(a))) for name, (a, b) in pairs.items()
     }
 
 
@@ -137,11 +141,15 @@ def _ranks(parts: dict[str, tuple[Any, Any, Any]], most: int) -> tuple[dict[str,
     return ranks, kept / total if total else 1.0
 
 
-def _write(path: Path, architecture: str, parts: dict[str, tuple[Any, Any, Any]], ranks: dict[str, int]) -> None:
-    """Write a GGUF LoRA; llama.cpp scales a matrix by alpha / its own rank, which is taken out of B beforehand."""
+def _write(
+    path: Path, architecture: str, parts: dict[str, tuple[Any, Any, Any]], ranks: dict[str, int], kind: str
+) -> None:
+    """Write a GGUF LoRA; llama.cpp scales a matrix by alpha / its own rank, which is taken out of it beforehand."""
     import gguf
     import numpy as np
 
+    block = _BLOCK if kind == "q8_0" else 1
+    made = gguf.GGMLQuantizationType.Q8_0 if kind == "q8_0" else gguf.GGMLQuantizationType.F32
     aside = path.with_name(path.name + ".partial")
     writer = gguf.GGUFWriter(str(aside), architecture)
     writer.add_type("adapter")
@@ -151,9 +159,13 @@ def _write(path: Path, architecture: str, parts: dict[str, tuple[Any, Any, Any]]
     for name, (u, values, v) in parts.items():
         rank = ranks[name]
         if rank:
-            root = np.sqrt(values[:rank] * rank / alpha)
-            writer.add_tensor(f"{name}.lora_a", np.ascontiguousarray((v[:rank] * root[:, None]).astype(np.float32)))
-            writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray((u[:, :rank] * root).astype(np.float32)))
+            more = -rank % block
+            root = np.sqrt(values[:rank] * (rank + more) / alpha)
+            a = np.pad(v[:rank] * root[:, None], ((0, more), (0, 0)))
+            b = np.pad(u[:, :rank] * root, ((0, 0), (0, more)))
+            for side, matrix in (("lora_a", a), ("lora_b", b)):
+                written = gguf.quants.quantize(np.ascontiguousarray(matrix, dtype=np.float32), made)
+                writer.add_tensor(f"{name}.{side}", written, raw_dtype=made)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

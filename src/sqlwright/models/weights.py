@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlwright.errors import ModelError
+from sqlwright.models.blocks import BLOCKS_AT_ONCE, block_bytes, read_pairs, read_values
 from sqlwright.models.folder import load_config, load_folder, read_peft_matrices
 from sqlwright.models.gguf_file import GgufHeader, TensorPlace, read_header
 from sqlwright.models.rope import set_rope_theta
@@ -34,7 +35,6 @@ LAYER_NAMES = {
 TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 FAST_ARCHITECTURES = ("qwen2", "llama")
 _NEEDED = ("block_count", "embedding_length", "feed_forward_length", "attention.head_count")
-_BLOCKS_AT_ONCE = 1 << 15
 
 
 def load_model(path: Path, dtype: torch.dtype, device: str = "cpu", rope_theta: float = 0.0, bits: int = 0) -> Any:
@@ -105,6 +105,8 @@ def read_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[Any, A
     """
     if path.suffix == ".safetensors":
         return read_peft_matrices(model, path)
+    import torch
+
     header, pairs = read_pairs(path)
     parameters = dict(model.named_parameters())
     heads = {"q_proj": model.config.num_attention_heads, "k_proj": model.config.num_key_value_heads}
@@ -117,25 +119,8 @@ def read_matrices(model: Any, path: Path) -> tuple[float, dict[str, tuple[Any, A
         module = target.split(".")[-2]
         if header.architecture == "llama" and module in heads:
             b = unpermute_rotary(b, heads[module])
-        matrices[target] = a, b
+        matrices[target] = torch.from_numpy(a), torch.from_numpy(b)
     return float(header.metadata["adapter.lora.alpha"]), matrices
-
-
-def read_pairs(path: Path) -> tuple[GgufHeader, dict[str, tuple[Any, Any]]]:
-    """Return the header of a GGUF LoRA adapter, and A [rank, in] and B [out, rank] by the GGUF name of the weight.
-
-    Rows are in llama.cpp's order. Raises `ModelError` where the adapter is of another kind.
-    """
-    import numpy as np
-
-    header = read_header(path)
-    kind = header.metadata.get("general.type", "model")
-    if kind != "adapter" or header.metadata.get("adapter.type") != "lora":
-        raise ModelError(f"{path}: expected a LoRA adapter, found a {header.architecture} {kind}.")
-    data = np.memmap(path, mode="r")
-    names = [name.removesuffix(".lora_a") for name in header.tensors if name.endswith(".lora_a")]
-    a, b = ([dequantize(data, header.tensors[f"{name}.{side}"]) for name in names] for side in ("lora_a", "lora_b"))
-    return header, dict(zip(names, zip(a, b, strict=True), strict=True))
 
 
 def permute_rotary(rows: Any, heads: int) -> Any:
@@ -224,23 +209,11 @@ def model_name(gguf_name: str) -> str:
 def dequantize(data: Any, place: TensorPlace) -> torch.Tensor:
     """Return the tensor at `place` of the memory-mapped file as float32."""
     import gguf
-    import numpy as np
     import torch
 
-    kind = gguf.GGMLQuantizationType(place.kind)
-    block, size = gguf.GGML_QUANT_SIZES[kind]
-    count = int(np.prod(place.shape))
-    raw = np.asarray(data[place.offset : place.offset + count // block * size])
-    if len(raw) * block < count * size:
-        raise ModelError(f"The tensor {place.name} lies past the end of the file: the GGUF file is cut short.")
-    if kind == gguf.GGMLQuantizationType.Q5_0:
-        return _five_bits(torch.from_numpy(raw.reshape(-1, size).copy())).view(place.shape)
-    values = np.empty(count, dtype=np.float32)
-    rows = raw.reshape(-1, size)
-    for start in range(0, len(rows), _BLOCKS_AT_ONCE):
-        part = np.ascontiguousarray(rows[start : start + _BLOCKS_AT_ONCE]).reshape(-1)
-        values[start * block : (start + _BLOCKS_AT_ONCE) * block] = _values(part, kind)
-    return torch.from_numpy(values.reshape(place.shape))
+    if place.kind == gguf.GGMLQuantizationType.Q5_0:
+        return _five_bits(torch.from_numpy(block_bytes(data, place).copy())).view(place.shape)
+    return torch.from_numpy(read_values(data, place))
 
 
 def _five_bits(blocks: torch.Tensor) -> torch.Tensor:
@@ -253,20 +226,13 @@ def _five_bits(blocks: torch.Tensor) -> torch.Tensor:
 
     values = torch.empty(len(blocks), 32)
     bits = torch.arange(8, dtype=torch.uint8)
-    for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
-        part = blocks[start : start + _BLOCKS_AT_ONCE]
+    for start in range(0, len(blocks), BLOCKS_AT_ONCE):
+        part = blocks[start : start + BLOCKS_AT_ONCE]
         low = torch.cat([part[:, 6:] & 15, part[:, 6:] >> 4], dim=1)
         fifth = ((part[:, 2:6, None] >> bits) & 1).view(-1, 32) << 4
         scale = part[:, :2].contiguous().view(torch.float16).float()
-        torch.mul((low | fifth).view(torch.int8) - 16, scale, out=values[start : start + _BLOCKS_AT_ONCE])
+        torch.mul((low | fifth).view(torch.int8) - 16, scale, out=values[start : start + BLOCKS_AT_ONCE])
     return values
-
-
-def _values(raw: Any, kind: Any) -> Any:
-    from gguf import quants
-
-    # One row of many blocks: the package works in groups of 16 rows, and few long rows make it three times faster.
-    return quants.dequantize(raw.reshape(1, -1), kind).reshape(-1)
 
 
 def _check_shapes(model: Any, header: GgufHeader) -> None:
