@@ -32,7 +32,7 @@ from sqlwright.databases import Executor, Limits, Outcome
 from sqlwright.datasets.locate import find_database
 from sqlwright.errors import DataError
 from sqlwright.evaluation.benchmark_score import BenchmarkScore, Item, Measures, collect, means_by_group
-from sqlwright.evaluation.input_files import read_json, read_json_lines, read_lines, text_of
+from sqlwright.evaluation.input_files import read_completions, read_json, read_json_lines, read_lines, text_of
 from sqlwright.evaluation.robust import Progress, run_once
 from sqlwright.records import Verdict
 
@@ -88,8 +88,8 @@ def score_bird(
 
     Args:
         gold: mini-dev's JSON (or JSON lines) with `SQL`, `db_id`, `difficulty`, or lines `SQL<tab>db_id`.
-        predictions: JSON as the original takes it: `{"0": "SQL<tab>----- bird -----<tab>db_id", ...}`, or text
-            (`.sql`, `.txt`) with one query per line.
+        predictions: JSON as the original takes it: `{"0": "SQL<tab>----- bird -----<tab>db_id", ...}`, text
+            (`.sql`, `.txt`) with one query per line, or a run's `completions.jsonl`.
         databases: folder with `<db_id>/<db_id>.sqlite`.
         repetitions: how often each right prediction and its gold are timed for R-VES, at most; a question
             ends early once it took `TIMING_SECONDS`. The original takes 100; 0 leaves R-VES out.
@@ -153,6 +153,8 @@ def read_bird_predictions(path: Path, expected: int) -> list[str]:
     if path.suffix in (".sql", ".txt"):
         lines = [line.split("\t")[0] for line in read_lines(path)]
         found: Any = {str(place): line for place, line in enumerate(lines)}
+    elif path.suffix == ".jsonl":
+        found = {str(place): sql for place, sql in enumerate(read_completions(path))}
     else:
         found = read_json(path)
     if not isinstance(found, dict):

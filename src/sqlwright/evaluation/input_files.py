@@ -92,6 +92,11 @@ def text_of(values: dict[str, Any], key: str, where: str) -> str:
     return value
 
 
+def read_completions(path: Path) -> list[str]:
+    """Return the `sql` of each JSON line, in order: predictions as a run's `completions.jsonl` has them."""
+    return [text_of(values, "sql", f"{path}:{line}") for line, values in read_json_lines(path)]
+
+
 def check_count(path: Path, found: int, expected: int, what: str) -> None:
     """Raise `DataError` unless there are as many predictions as `what`."""
     if found != expected:

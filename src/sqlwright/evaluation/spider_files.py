@@ -7,7 +7,7 @@ ends are fine.
 The official scorer takes an empty prediction for the end of a session and then compares the wrong lines, or
 stops. Here the gold file alone says where sessions end: an empty line elsewhere is an empty prediction.
 
-Not covered: JSON formats of predictions.
+A run's `completions.jsonl` is read as well. Not covered: other JSON formats of predictions.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlwright.errors import DataError
+from sqlwright.evaluation.input_files import check_count, read_completions
 
 
 class SpiderGold(NamedTuple):
@@ -87,6 +88,10 @@ def read_prediction_file(path: Path, golds: Sequence[SpiderGold]) -> list[str]:
     Raises:
         DataError: the file is missing or not text, or has a line too few or too many; the line is named.
     """
+    if path.suffix == ".jsonl":
+        completions = read_completions(path)
+        check_count(path, len(completions), len(golds), "the golds")
+        return completions
     lines = [line.strip().split("\t")[0].strip() for line in _lines(path)]
     if golds[-1].session > 1:
         return _by_session(path, lines, golds)

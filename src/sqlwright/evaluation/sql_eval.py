@@ -30,7 +30,7 @@ from sqlwright.datasets.locate import find_database
 from sqlwright.datasets.sql_eval_golds import fixed_golds, official_golds
 from sqlwright.errors import DataError
 from sqlwright.evaluation.benchmark_score import BenchmarkScore, Item, collect
-from sqlwright.evaluation.input_files import check_count, read_json, read_lines, read_table
+from sqlwright.evaluation.input_files import check_count, read_completions, read_json, read_lines, read_table
 from sqlwright.evaluation.robust import (
     Comparison,
     Progress,
@@ -80,7 +80,7 @@ def score_sql_eval(
     Args:
         gold: CSV with `db_name`, `query_category`, `question`, `query`.
         predictions: one per question in order: CSV with `generated_query` (or `prediction`, `sql`, `query`),
-            a JSON list of texts, or text with one query per line.
+            a JSON list of texts, a run's `completions.jsonl`, or text with one query per line.
         databases: folder with `<db_name>.sqlite`, or the URL of a server that has `<db_name>`.
         executor: runs the queries; by default two workers.
         progress: called after each question.
@@ -155,7 +155,7 @@ def read_sql_eval_predictions(path: Path) -> list[str]:
             if not isinstance(entry, str):
                 raise DataError(f"{path}, entry {place}: expected text, found {type(entry).__name__}.")
         return found
-    return read_lines(path)
+    return read_completions(path) if path.suffix == ".jsonl" else read_lines(path)
 
 
 def match_official(gold: SqlEvalGold, sql: str, golds: list[Outcome], predicted: Outcome) -> Match:
