@@ -107,7 +107,7 @@ def test_commands_of_the_makefile_parse() -> None:
     for name, value in re.findall(r"^(\w+) :?\??= (.+)$", makefile, re.MULTILINE):
         makefile = makefile.replace(f"$({name})", value)
     found = re.findall(r"^\t@\S+/bin/sqlwright (.+)$", makefile, re.MULTILINE)
-    assert len(found) == 5
+    assert len(found) == 7
     for text in found:
         words = shlex.split(text)
         build().parse_args(words, exit_on_error=False, print_error=False)
