@@ -19,9 +19,8 @@ from sqlwright.models.adapter import LORA, Adapter, write_prompt_settings
 from sqlwright.models.blocks import read_pairs
 from sqlwright.models.rope import KEY, rope_theta_of
 
-KINDS = ("f32", "q8_0")
-_VALUE_BYTES = 4
-_BLOCK = 32
+KINDS = {"f32": (1, 4), "q8_0": (32, 34)}
+"""A block by format: so many values in so many bytes."""
 _SMALLEST = 1e-6
 """Singular values below this share of a matrix's largest are rounding errors."""
 
@@ -45,17 +44,14 @@ def blend(adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: fl
     A weight of .5 each is half-way; the base itself is an update of nothing, so one adapter with a weight of .5 is
     half-way to the base. `megabytes` (of a million bytes) bounds the matrices: the singular values that are largest for
     their bytes stay, and a matrix of which none stays is left out. `kind` is a value's format: `f32`, or `q8_0`, whose
-    blocks of 32 values take 34 bytes; ranks are filled up with zeros to whole blocks, and nothing can be cut.
+    blocks of 32 values take 34 bytes: singular values stay by 32, and ranks are filled up with zeros to whole blocks.
 
     Raises:
         ModelError: an adapter that isn't LoRA in a GGUF file, adapters of several bases or prompt settings, a folder
-            that holds something, another format, or a size for `q8_0`.
+            that holds something, another format, or a size in which nothing has room.
     """
-    if kind not in KINDS or (kind == "q8_0" and megabytes):
-        raise ModelError(
-            f"Blending adapters: expected one of {', '.join(KINDS)} as the format, and a size for f32 alone; "
-            f"found {kind}, {megabytes:g} megabytes."
-        )
+    if kind not in KINDS:
+        raise ModelError(f"Blending adapters: expected one of {', '.join(KINDS)} as the format, found {kind}.")
     first = adapters[0][0]
     for adapter, _ in adapters:
         if adapter.weights.name != LORA:
@@ -74,7 +70,7 @@ def blend(adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: fl
     parts = {}
     for name in sorted({name for _, matrices, _ in read for name in matrices}):
         parts[name] = _decomposed([(*own[name], weight) for _, own, weight in read if name in own])
-    ranks, kept = _ranks(parts, int(megabytes * 1e6))
+    ranks, kept = _ranks(parts, int(megabytes * 1e6), kind)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / LORA, architecture, parts, ranks, kind)
     write_prompt_settings(folder, _settings(first)["prompt"], first.base, first.base_hash)
@@ -120,23 +116,31 @@ def _decomposed(terms: Sequence[tuple[Any, Any, float]]) -> tuple[Any, Any, Any]
     return (left @ u)[:, :rank], values[:rank], (v @ right.T)[:rank]
 
 
-def _ranks(parts: dict[str, tuple[Any, Any, Any]], most: int) -> tuple[dict[str, int], float]:
-    """Return how many singular values of each matrix stay: the largest for their bytes; and the share they are."""
+def _ranks(parts: dict[str, tuple[Any, Any, Any]], most: int, kind: str) -> tuple[dict[str, int], float]:
+    """Return how many singular values of each matrix stay, whole blocks of the largest for their bytes.
+
+    And which share of the whole sum's squared norm that keeps.
+    """
+    block, size = KINDS[kind]
     every = []
     for name, (u, values, v) in parts.items():
-        cost = (u.shape[0] + v.shape[1]) * _VALUE_BYTES
-        every += [(float(value) ** 2, cost, name) for value in values]
-    total = sum(square for square, _, _ in every)
+        cost = (u.shape[0] + v.shape[1]) * size
+        squares = [float(value) ** 2 for value in values]
+        every += [
+            (sum(squares[start : start + block]), cost, name, len(squares[start : start + block]))
+            for start in range(0, len(squares), block)
+        ]
+    total = sum(square for square, *_ in every)
     ranks, used, kept = dict.fromkeys(parts, 0), 0, 0.0
-    for square, cost, name in sorted(every, key=lambda one: -one[0] / one[1]):
+    for square, cost, name, count in sorted(every, key=lambda one: -one[0] / one[1]):
         if most and used + cost > most:
             break
-        ranks[name] += 1
+        ranks[name] += count
         used += cost
         kept += square
     if not used:
         raise ModelError(
-            f"Blending adapters: expected room for more than {most:,} bytes; one singular value takes more."
+            f"Blending adapters: expected room for more than {most:,} bytes; the smallest piece takes more."
         )
     return ranks, kept / total if total else 1.0
 
@@ -148,7 +152,7 @@ def _write(
     import gguf
     import numpy as np
 
-    block = _BLOCK if kind == "q8_0" else 1
+    block, _ = KINDS[kind]
     made = gguf.GGMLQuantizationType.Q8_0 if kind == "q8_0" else gguf.GGMLQuantizationType.F32
     aside = path.with_name(path.name + ".partial")
     writer = gguf.GGUFWriter(str(aside), architecture)
