@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlwright.databases.engines import is_url
+from sqlwright.databases.executor import Executor
+from sqlwright.databases.keys import with_inferred_keys
 from sqlwright.databases.published import with_published_notes
 from sqlwright.databases.schema import Column, ForeignKey, Schema, Table, describe
 from sqlwright.errors import DataError
@@ -33,21 +35,22 @@ def notes_path(database: Path | str) -> Path:
     return path.with_name(path.stem + ENDING)
 
 
-def describe_with_notes(database: Path | str, samples: int = 2) -> Schema:
+def describe_with_notes(database: Path | str, samples: int = 2, *, executor: Executor | None = None) -> Schema:
     """Return the schema of a database as `describe` does, with its notes if there are any.
 
-    What the notes leave open, published descriptions beside the database fill (see `databases.published`).
+    What the notes leave open, published descriptions beside the database fill (see `databases.published`), and keys
+    that neither declares are inferred from names and data (see `databases.keys`).
 
     Raises:
         DatabaseError: as `describe`.
         DataError: the notes can't be read, or speak of what the database doesn't have.
     """
-    schema = describe(database, samples)
+    schema = describe(database, samples, executor=executor)
     if is_url(database):
         return schema
     path = notes_path(database)
     noted = with_notes(schema, path, samples) if path.is_file() else schema
-    return with_published_notes(noted, Path(database))
+    return with_inferred_keys(with_published_notes(noted, Path(database)), executor)
 
 
 def with_notes(schema: Schema, path: Path, samples: int = 2) -> Schema:

@@ -98,8 +98,8 @@ def describe(database: Path | str, samples: int = 2, *, executor: Executor | Non
     if engine_of(database) != SQLITE:
         from sqlwright.databases.server_schema import describe_server
 
-        return describe_server(database, samples, executor or _own_executor())
-    reader = _Reader(executor or _own_executor(), os.path.abspath(database))  # noqa: PTH100 - links stay
+        return describe_server(database, samples, executor or own_executor())
+    reader = _Reader(executor or own_executor(), os.path.abspath(database))  # noqa: PTH100 - links stay
     tables = [replace(table, **_size_and_samples(reader, table, samples)) for table in reader.tables("table")]
     by_name = {table.name.lower(): table for table in tables}
     keys = reader.foreign_keys()
@@ -127,7 +127,7 @@ _own: list[Executor] = []
 _own_lock = threading.Lock()
 
 
-def _own_executor() -> Executor:
+def own_executor() -> Executor:
     """Return this process's executor for descriptions."""
     with _own_lock:
         if not _own or _own[0].pid != os.getpid():

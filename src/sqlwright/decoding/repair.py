@@ -17,7 +17,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sqlwright.databases import Executor, Limits, Outcome, Schema, Table, describe, engine_of, quoted_name
+from sqlwright.databases import Executor, Limits, Outcome, Schema, Table, engine_of, quoted_name
+from sqlwright.databases.notes import describe_with_notes
 from sqlwright.sql.absent import absent, undated
 from sqlwright.sql.names import literal
 from sqlwright.sql.periods import whole_periods
@@ -70,7 +71,7 @@ class Repairer:
 
     def _schema(self, database: str) -> Schema:
         if database not in self._schemas:
-            self._schemas[database] = describe(self._databases[database], 0, executor=self._executor)
+            self._schemas[database] = describe_with_notes(self._databases[database], 0, executor=self._executor)
         return self._schemas[database]
 
     def _named(

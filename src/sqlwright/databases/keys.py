@@ -1,0 +1,191 @@
+"""Foreign keys that nobody declared, inferred where names and data agree.
+
+A column is called like another table's key (`customer_id`, `CustomerId`, `shipping_customer_id`, `customer` for
+`customers.cid`), and at least 95 % of its values are there. Everything is asked through the executor, of the first
+20,000 rows, so that large tables cost no more than small ones and the answer is the same every time.
+
+Not covered: keys of several columns, keys whose names have nothing in common, other engines than SQLite.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlwright.databases.executor import Executor
+from sqlwright.databases.outcome import Limits
+from sqlwright.databases.schema import Column, ForeignKey, Schema, Table, own_executor, quoted_name
+
+CONTAINED = 0.95
+LOOKED_AT = 20_000
+_SEARCHED = 200_000
+"""Rows of a table without an index that values are looked up in, at most."""
+_LIMITS = Limits(seconds=10)
+_GENERIC = frozenset({"id", "name", "key", "code", "number", "no", "type", "year", "date", "status"})
+_ENDINGS = ("id", "code", "no", "key")
+_ENDS_ALIKE = 4
+"""From this rank on a column may refer to its own table."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferredKey:
+    """`table.column` refers to `to_table.to_column`, though it isn't declared: `evidence` says why."""
+
+    table: str
+    column: str
+    to_table: str
+    to_column: str
+    evidence: str
+
+
+def with_inferred_keys(schema: Schema, executor: Executor | None = None) -> Schema:
+    """Return the schema with inferred keys beside the declared ones; another engine's as it is."""
+    if schema.engine != "SQLite":
+        return schema
+    found: dict[str, list[ForeignKey]] = {}
+    for key in inferred_keys(schema, executor):
+        found.setdefault(key.table, []).append(ForeignKey((key.column,), key.to_table, (key.to_column,)))
+    tables = (replace(table, foreign_keys=(*table.foreign_keys, *found.get(table.name, ()))) for table in schema.tables)
+    return replace(schema, tables=tuple(tables)) if found else schema
+
+
+def inferred_keys(schema: Schema, executor: Executor | None = None) -> Iterator[InferredKey]:
+    """Yield the keys of a SQLite file that names and data agree on, at most one per column without a declared one."""
+    data = _Data(schema, executor or own_executor())
+    names = _Names(schema)
+    for table in schema.tables:
+        declared = {key.columns[0] for key in table.foreign_keys if len(key.columns) == 1}
+        for column in table.columns:
+            if column.name in declared:
+                continue
+            for other, key, why in names.candidates(table, column):
+                if not data.is_key(other, key) or data.points_back(table, column, other, key):
+                    continue
+                inside, every = data.contained(table, column, other, key)
+                if every and inside >= CONTAINED * every:
+                    there = f"{table.name}.{column.name} are in {other.name}.{key.name}"
+                    yield InferredKey(
+                        table.name, column.name, other.name, key.name, f"{_share(inside, every)} of {there}; {why}"
+                    )
+                    break
+
+
+class _Names:
+    """The words of all names of a schema, without a prefix that all tables and columns have."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._tables = [table for table in schema.tables if len(table.primary_key) <= 1]
+        every = [_words(name) for table in schema.tables for name in (table.name, *(c.name for c in table.columns))]
+        first = {words[0] for words in every if words}
+        self._prefix = first.pop() if len(first) == 1 and len(schema.tables) > 1 else None
+        self._titles = {table.name: _numbers(self._of(table.name)) for table in self._tables}
+
+    def candidates(self, table: Table, column: Column) -> Iterator[tuple[Table, Column, str]]:
+        """Yield (table, its key, why) for the keys that the column is called like, the likeliest first."""
+        own = self._of(column.name)
+        while len(own) > 1 and own[-1].isdigit():
+            own = own[:-1]
+        found: list[tuple[int, Table, Column, str]] = []
+        for other in self._tables:
+            for key in other.columns:
+                if (other.primary_key and key.name not in other.primary_key) or (other, key) == (table, column):
+                    continue
+                primary = key.name in other.primary_key
+                ranks = [_rank(own, title, self._of(key.name), primary=primary) for title in self._titles[other.name]]
+                rank, why = min((one for one in ranks if one), default=(None, ""))
+                if rank is not None and (other.name != table.name or rank >= _ENDS_ALIKE):
+                    found.append((rank, other, key, why))
+        for _, other, key, why in sorted(found, key=lambda one: one[0]):
+            yield other, key, why
+
+    def _of(self, name: str) -> tuple[str, ...]:
+        words = _words(name)
+        return words[1:] if len(words) > 1 and words[0] == self._prefix else words
+
+
+class _Data:
+    """Asks one database about its values; what can't be told in time is no evidence."""
+
+    def __init__(self, schema: Schema, executor: Executor) -> None:
+        self._path, self._executor = schema.path, executor
+        self._unique: dict[tuple[str, str], bool] = {}
+
+    def is_key(self, table: Table, column: Column) -> bool:
+        """Return whether the column can be referred to: it is the table's key, or as good as one."""
+        if table.primary_key == (column.name,):
+            return True
+        name = (table.name, column.name)
+        if name not in self._unique:
+            small = table.rows is not None and 1 < table.rows <= _SEARCHED
+            own = quoted_name(column.name)
+            source = f"(SELECT {own} FROM {quoted_name(table.name)} LIMIT {LOOKED_AT})"
+            row = self._ask(f"SELECT count(*), count(DISTINCT {own}) FROM {source}") if small else None
+            self._unique[name] = row is not None and row[0] == row[1] > 1
+        return self._unique[name]
+
+    def points_back(self, table: Table, column: Column, other: Table, key: Column) -> bool:
+        """Return whether the key would rather refer to the column: it does, or both are keys and it has fewer rows."""
+        back = ForeignKey((key.name,), table.name, (column.name,))
+        if back in other.foreign_keys:
+            return True
+        if column.name.lower() != key.name.lower() or not self.is_key(table, column):
+            return False
+        primary, there = (one.primary_key == (name.name,) for one, name in ((table, column), (other, key)))
+        if primary != there:
+            return primary
+        own, others = (one.rows if one.rows is not None else float("inf") for one in (table, other))
+        return own > others or (own == others and table.name < other.name)
+
+    def contained(self, table: Table, column: Column, other: Table, key: Column) -> tuple[int, int]:
+        """Return how many of the column's distinct values are in the other table's key, and how many there are."""
+        own = quoted_name(column.name)
+        rows = f"SELECT {own} FROM {quoted_name(table.name)} LIMIT {LOOKED_AT}"
+        values = f"SELECT DISTINCT {own} AS v FROM ({rows}) WHERE {own} IS NOT NULL"
+        there = f"v IN (SELECT {quoted_name(key.name)} FROM {quoted_name(other.name)})"
+        row = self._ask(f"SELECT coalesce(sum({there}), 0), count(*) FROM ({values})")
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    def _ask(self, sql: str) -> tuple[Any, ...] | None:
+        outcome = self._executor.run(self._path, sql, limits=_LIMITS)
+        return outcome.rows[0] if outcome.ok else None
+
+
+def _rank(
+    own: tuple[str, ...], title: tuple[str, ...], key: tuple[str, ...], *, primary: bool
+) -> tuple[int, str] | None:
+    """Return how likely a column of such words means such a key, 0 the likeliest, and why; None if it doesn't."""
+    plain, name, called = "".join(own), "".join(key), "".join(title)
+    if not plain or not name or not called:
+        return None
+    if plain == called + name:
+        return 0, "it is called by that table and its key"
+    if plain == name and len(called) > 2 and plain.startswith(called):
+        return 1, "both are called the same"
+    if primary and plain in {called, *(called + ending for ending in _ENDINGS)}:
+        return 2, "it is called like that table"
+    if plain == name and plain not in _GENERIC:
+        return 3, "both are called the same"
+    if primary and len(own) > 1:
+        if (len(key) > 1 and own[-len(key) :] == key) or own[-len(title) - len(key) :] == title + key:
+            return _ENDS_ALIKE, "its name ends like that key's"
+        bare = own[:-1] if own[-1] in _ENDINGS else own
+        if len(bare) > len(title) and bare[-len(title) :] == title and called not in _GENERIC:
+            return 5, "its name ends like that table's"
+    return None
+
+
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
+
+
+def _numbers(title: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return a table's words with the last one as it is and in the singular."""
+    last = re.sub("ies$", "y", title[-1]) if title else ""
+    last = re.sub("(?<=s|x|z)es$|(?<=sh|ch)es$|(?<!s)s$", "", last)
+    return title, (*title[:-1], last)
+
+
+def _share(inside: int, every: int) -> str:
+    return f"all {every:,} values" if inside == every else f"{inside:,} of {every:,} values"
