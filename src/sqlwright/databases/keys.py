@@ -72,33 +72,65 @@ def inferred_keys(schema: Schema, executor: Executor | None = None) -> Iterator[
                     break
 
 
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A column that may be referred to, whether as a declared key; the words of its table (two numbers) and its own."""
+
+    table: Table
+    column: Column
+    primary: bool
+    titles: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...]
+
+
 class _Names:
     """The words of all names of a schema, without a prefix that all tables and columns have."""
 
     def __init__(self, schema: Schema) -> None:
-        self._tables = [table for table in schema.tables if len(table.primary_key) <= 1]
         every = [_words(name) for table in schema.tables for name in (table.name, *(c.name for c in table.columns))]
         first = {words[0] for words in every if words}
         self._prefix = first.pop() if len(first) == 1 and len(schema.tables) > 1 else None
-        self._titles = {table.name: _numbers(self._of(table.name)) for table in self._tables}
+        self._keys: list[_Key] = []
+        # Keys by what a column, or the end of its name, may be called: not every column is held against every key.
+        self._whole: dict[str, list[int]] = {}
+        self._ends: dict[str, list[int]] = {}
+        for table in schema.tables:
+            if len(table.primary_key) <= 1:
+                titles = _numbers(self._of(table.name))
+                for column in table.columns:
+                    if table.primary_key in ((), (column.name,)):
+                        self._add(_Key(table, column, bool(table.primary_key), titles, self._of(column.name)))
+
+    def _add(self, key: _Key) -> None:
+        number, name = len(self._keys), "".join(key.words)
+        self._keys.append(key)
+        for title in dict.fromkeys("".join(title) for title in key.titles):
+            whole = [title + name, *([title, *(title + ending for ending in _ENDINGS)] if key.primary else [])]
+            whole += [name] * (name not in _GENERIC or name.startswith(title))
+            ends = [title + name, title, *([name] * (len(key.words) > 1))] if key.primary else []
+            for names, known in ((whole, self._whole), (ends, self._ends)):
+                for one in names:
+                    known.setdefault(one, []).append(number)
 
     def candidates(self, table: Table, column: Column) -> Iterator[tuple[Table, Column, str]]:
         """Yield (table, its key, why) for the keys that the column is called like, the likeliest first."""
         own = self._of(column.name)
         while len(own) > 1 and own[-1].isdigit():
             own = own[:-1]
-        found: list[tuple[int, Table, Column, str]] = []
-        for other in self._tables:
-            for key in other.columns:
-                if (other.primary_key and key.name not in other.primary_key) or (other, key) == (table, column):
-                    continue
-                primary = key.name in other.primary_key
-                ranks = [_rank(own, title, self._of(key.name), primary=primary) for title in self._titles[other.name]]
+        numbers = set(self._whole.get("".join(own), ()))
+        for words in (own, own[:-1] if own and own[-1] in _ENDINGS else ()):
+            for start in range(len(words)):
+                numbers.update(self._ends.get("".join(words[start:]), ()))
+        found: list[tuple[int, int, str]] = []
+        for number in numbers:
+            key = self._keys[number]
+            if (key.table, key.column) != (table, column):
+                ranks = (_rank(own, title, key.words, primary=key.primary) for title in key.titles)
                 rank, why = min((one for one in ranks if one), default=(None, ""))
-                if rank is not None and (other.name != table.name or rank >= _ENDS_ALIKE):
-                    found.append((rank, other, key, why))
-        for _, other, key, why in sorted(found, key=lambda one: one[0]):
-            yield other, key, why
+                if rank is not None and (key.table.name != table.name or rank >= _ENDS_ALIKE):
+                    found.append((rank, number, why))
+        for _, number, why in sorted(found):
+            yield self._keys[number].table, self._keys[number].column, why
 
     def _of(self, name: str) -> tuple[str, ...]:
         words = _words(name)
