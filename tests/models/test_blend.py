@@ -96,6 +96,17 @@ def test_in_8_bits_the_sum_is_the_same_but_for_rounding(tmp_path: Path) -> None:
     assert sum(tensor.n_bytes for tensor in tensors) == 64 * (64 + 96 + 160 + 64) * 34 // 32
 
 
+def test_ranks_are_bound(tmp_path: Path) -> None:
+    one, other = adapter(tmp_path / "one", 1, rank=4), adapter(tmp_path / "other", 2, rank=4)
+    found = blend([(one, 1), (other, 1)], tmp_path / "cut", rank=5)
+    assert (found.smallest_rank, found.largest_rank) == (5, 5)
+    assert 0.5 < found.kept < 0.999
+    first, second, cut = (updates(tmp_path / name) for name in ("one", "other", "cut"))
+    for name, update in cut.items():
+        u, values, v = np.linalg.svd(first[name] + second[name])
+        np.testing.assert_allclose(update, (u[:, :5] * values[:5]) @ v[:5], atol=1e-4)
+
+
 def test_in_8_bits_blocks_of_32_stay_or_go(tmp_path: Path) -> None:
     names = {"blk.0.attn_q.weight": (64, 96), "blk.1.ffn_up.weight": (160, 64)}
     one, other = (adapter(tmp_path / str(seed), seed, rank=32, shapes=names) for seed in (1, 2))

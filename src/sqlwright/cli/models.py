@@ -94,6 +94,7 @@ def blend(
     to: Path,
     weights: Annotated[tuple[float, ...], Parameter(consume_multiple=True)] = (),
     megabytes: float = 0,
+    rank: int = 0,
     format: str = "f32",
     json: Json = False,
 ) -> int:
@@ -104,6 +105,7 @@ def blend(
         to: A new folder for the blended adapter.
         weights: How much of each adapter's update comes in, in their order; equal parts of 1 if not given.
         megabytes: At most so many million bytes of matrices, the largest singular values first; 0 keeps all.
+        rank: At most so many singular values of each matrix, the largest; 0 keeps all.
         format: How values are stored: f32, or q8_0 in about a quarter of the room.
     """
     from sqlwright.datasets import package_path
@@ -111,14 +113,14 @@ def blend(
     from sqlwright.models.adapter import read_adapter
     from sqlwright.models.blend import blend as blended
 
-    if not adapters or (weights and len(weights) != len(adapters)) or megabytes < 0:
+    if not adapters or (weights and len(weights) != len(adapters)) or megabytes < 0 or rank < 0:
         raise RecipeError(
-            f"Expected adapters, a weight for each and a size of at least 0, found {len(adapters)} adapters, "
-            f"{len(weights)} weights, {megabytes} megabytes."
+            f"Expected adapters, a weight for each, a size and a rank of at least 0, found {len(adapters)} adapters, "
+            f"{len(weights)} weights, {megabytes} megabytes, rank {rank}."
         )
     shares = weights or (1 / len(adapters),) * len(adapters)
     read = [read_adapter(package_path("adapter") if name == "shipped" else Path(name)) for name in adapters]
-    found = blended(list(zip(read, shares, strict=True)), to, megabytes, format)
+    found = blended(list(zip(read, shares, strict=True)), to, megabytes, format, rank)
     if json:
         keys = ("bytes", "smallest_rank", "largest_rank", "kept")
         print_json({"folder": str(to)} | {key: getattr(found, key) for key in keys})

@@ -38,13 +38,16 @@ class Blend:
     kept: float
 
 
-def blend(adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: float = 0, kind: str = "f32") -> Blend:
+def blend(
+    adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: float = 0, kind: str = "f32", rank: int = 0
+) -> Blend:
     """Write the weighted sum of the adapters' updates as an adapter into `folder`; return what became of it.
 
     A weight of .5 each is half-way; the base itself is an update of nothing, so one adapter with a weight of .5 is
     half-way to the base. `megabytes` (of a million bytes) bounds the matrices: the singular values that are largest for
     their bytes stay, and a matrix of which none stays is left out. `kind` is a value's format: `f32`, or `q8_0`, whose
     blocks of 32 values take 34 bytes: singular values stay by 32, and ranks are filled up with zeros to whole blocks.
+    `rank` bounds the ranks: the largest singular values of each matrix stay.
 
     Raises:
         ModelError: an adapter that isn't LoRA in a GGUF file, adapters of several bases or prompt settings, a folder
@@ -70,7 +73,7 @@ def blend(adapters: Sequence[tuple[Adapter, float]], folder: Path, megabytes: fl
     parts = {}
     for name in sorted({name for _, matrices, _ in read for name in matrices}):
         parts[name] = _decomposed([(*own[name], weight) for _, own, weight in read if name in own])
-    ranks, kept = _ranks(parts, int(megabytes * 1e6), kind)
+    ranks, kept = _ranks(parts, int(megabytes * 1e6), kind, rank)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / LORA, architecture, parts, ranks, kind)
     write_prompt_settings(folder, _settings(first)["prompt"], first.base, first.base_hash)
@@ -116,21 +119,22 @@ def _decomposed(terms: Sequence[tuple[Any, Any, float]]) -> tuple[Any, Any, Any]
     return (left @ u)[:, :rank], values[:rank], (v @ right.T)[:rank]
 
 
-def _ranks(parts: dict[str, tuple[Any, Any, Any]], most: int, kind: str) -> tuple[dict[str, int], float]:
+def _ranks(parts: dict[str, tuple[Any, Any, Any]], most: int, kind: str, rank: int) -> tuple[dict[str, int], float]:
     """Return how many singular values of each matrix stay, whole blocks of the largest for their bytes.
 
     And which share of the whole sum's squared norm that keeps.
     """
     block, size = KINDS[kind]
-    every = []
+    every, total = [], 0.0
     for name, (u, values, v) in parts.items():
         cost = (u.shape[0] + v.shape[1]) * size
         squares = [float(value) ** 2 for value in values]
+        total += sum(squares)
+        squares = squares[: rank or None]
         every += [
             (sum(squares[start : start + block]), cost, name, len(squares[start : start + block]))
             for start in range(0, len(squares), block)
         ]
-    total = sum(square for square, *_ in every)
     ranks, used, kept = dict.fromkeys(parts, 0), 0, 0.0
     for square, cost, name, count in sorted(every, key=lambda one: -one[0] / one[1]):
         if most and used + cost > most:
