@@ -57,8 +57,8 @@ WORDS = "confidence/common_words.txt"
 SEED = 3
 GUESS = 0.4
 """Answers less likely right than this are called guesses."""
-MOST_VOTING = 0.4
-"""Share of questions that may vote: at 1.2 seconds for the greedy answer and 4.5 for a vote, 3 seconds in the mean."""
+MOST_VOTING = 0.25
+"""Share of questions that may vote: at 2 seconds for the greedy answer and 4 more for a vote, 3 seconds in the mean."""
 _IN_DATABASES = 5
 _MAX_TOKENS = 200
 _ROWS = 96
