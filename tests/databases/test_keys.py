@@ -52,6 +52,14 @@ def test_names_and_data_together_make_a_key(tmp_path: Path) -> None:
     ("tables", "expected"),
     [
         ("CREATE TABLE city (id INTEGER PRIMARY KEY); CREATE TABLE host (city INTEGER)", {"host.city = city.id"}),
+        (
+            "CREATE TABLE courses (id INTEGER PRIMARY KEY); CREATE TABLE takes (course_id INTEGER)",
+            {"takes.course_id = courses.id"},
+        ),
+        (
+            "CREATE TABLE größe (nr INTEGER PRIMARY KEY); CREATE TABLE schuh (größe INTEGER, grüße INTEGER)",
+            {"schuh.größe = größe.nr"},
+        ),
         ("CREATE TABLE boxes (nr INTEGER PRIMARY KEY); CREATE TABLE pack (box_no INTEGER)", {"pack.box_no = boxes.nr"}),
         ("CREATE TABLE club (club_id INTEGER); CREATE TABLE game (club_nr INTEGER)", set()),
         (

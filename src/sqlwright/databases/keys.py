@@ -10,7 +10,7 @@ Not covered: keys of several columns, keys whose names have nothing in common, o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,8 @@ _GENERIC = frozenset({"id", "name", "key", "code", "number", "no", "type", "year
 _ENDINGS = ("id", "code", "no", "key")
 _ENDS_ALIKE = 4
 """From this rank on a column may refer to its own table."""
+_Meant = tuple[int, int, str]
+"""How likely a key is meant, 0 the likeliest; its number; why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,68 +74,63 @@ def inferred_keys(schema: Schema, executor: Executor | None = None) -> Iterator[
                     break
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """A column that may be referred to, whether as a declared key; the words of its table (two numbers) and its own."""
-
-    table: Table
-    column: Column
-    primary: bool
-    titles: tuple[tuple[str, ...], ...]
-    words: tuple[str, ...]
-
-
 class _Names:
-    """The words of all names of a schema, without a prefix that all tables and columns have."""
+    """Keys by what the columns that mean them are called: how likely, which one, why.
+
+    A prefix that all tables and columns have is left out.
+    """
 
     def __init__(self, schema: Schema) -> None:
-        every = [_words(name) for table in schema.tables for name in (table.name, *(c.name for c in table.columns))]
+        every = [name_words(name) for table in schema.tables for name in (table.name, *(c.name for c in table.columns))]
         first = {words[0] for words in every if words}
         self._prefix = first.pop() if len(first) == 1 and len(schema.tables) > 1 else None
-        self._keys: list[_Key] = []
-        # Keys by what a column, or the end of its name, may be called: not every column is held against every key.
-        self._whole: dict[str, list[int]] = {}
-        self._ends: dict[str, list[int]] = {}
+        self._keys: list[tuple[Table, Column]] = []
+        self._whole: dict[str, list[_Meant]] = {}
+        self._ends: dict[tuple[str, ...], list[_Meant]] = {}
+        self._ends_in_table: dict[tuple[str, ...], list[_Meant]] = {}
         for table in schema.tables:
-            if len(table.primary_key) <= 1:
-                titles = _numbers(self._of(table.name))
-                for column in table.columns:
-                    if table.primary_key in ((), (column.name,)):
-                        self._add(_Key(table, column, bool(table.primary_key), titles, self._of(column.name)))
+            for column in table.columns:
+                if table.primary_key in ((), (column.name,)):
+                    for title in _titles(self._of(table.name)):
+                        self._add(len(self._keys), title, self._of(column.name), declared=bool(table.primary_key))
+                    self._keys.append((table, column))
 
-    def _add(self, key: _Key) -> None:
-        number, name = len(self._keys), "".join(key.words)
-        self._keys.append(key)
-        for title in dict.fromkeys("".join(title) for title in key.titles):
-            whole = [title + name, *([title, *(title + ending for ending in _ENDINGS)] if key.primary else [])]
-            whole += [name] * (name not in _GENERIC or name.startswith(title))
-            ends = [title + name, title, *([name] * (len(key.words) > 1))] if key.primary else []
-            for names, known in ((whole, self._whole), (ends, self._ends)):
-                for one in names:
-                    known.setdefault(one, []).append(number)
+    def _add(self, number: int, title: tuple[str, ...], key: tuple[str, ...], *, declared: bool) -> None:
+        name, called = "".join(key), "".join(title)
+        if not name or not called:
+            return
+        self._whole.setdefault(called + name, []).append((0, number, "it is called by that table and its key"))
+        if len(called) > 2 and name.startswith(called):
+            self._whole.setdefault(name, []).append((1, number, "both are called the same"))
+        elif name not in _GENERIC:
+            self._whole.setdefault(name, []).append((3, number, "both are called the same"))
+        if declared:
+            for text in (called, *(called + ending for ending in _ENDINGS)):
+                self._whole.setdefault(text, []).append((2, number, "it is called like that table"))
+            for words in (title + key, *([key] if len(key) > 1 else [])):
+                self._ends.setdefault(words, []).append((_ENDS_ALIKE, number, "its name ends like that key's"))
+            if called not in _GENERIC:
+                self._ends_in_table.setdefault(title, []).append((5, number, "its name ends like that table's"))
 
     def candidates(self, table: Table, column: Column) -> Iterator[tuple[Table, Column, str]]:
         """Yield (table, its key, why) for the keys that the column is called like, the likeliest first."""
         own = self._of(column.name)
         while len(own) > 1 and own[-1].isdigit():
             own = own[:-1]
-        numbers = set(self._whole.get("".join(own), ()))
-        for words in (own, own[:-1] if own and own[-1] in _ENDINGS else ()):
-            for start in range(len(words)):
-                numbers.update(self._ends.get("".join(words[start:]), ()))
-        found: list[tuple[int, int, str]] = []
-        for number in numbers:
-            key = self._keys[number]
-            if (key.table, key.column) != (table, column):
-                ranks = (_rank(own, title, key.words, primary=key.primary) for title in key.titles)
-                rank, why = min((one for one in ranks if one), default=(None, ""))
-                if rank is not None and (key.table.name != table.name or rank >= _ENDS_ALIKE):
-                    found.append((rank, number, why))
-        for _, number, why in sorted(found):
-            yield self._keys[number].table, self._keys[number].column, why
+        bare = own[:-1] if own and own[-1] in _ENDINGS else own
+        meant = list(self._whole.get("".join(own), ()))
+        for start in range(1, len(own)):
+            meant += self._ends.get(own[start:], ())
+            meant += self._ends_in_table.get(bare[start:], ())
+        seen = set()
+        for rank, number, why in sorted(meant):
+            other, key = self._keys[number]
+            if number not in seen and (other.name != table.name or (rank >= _ENDS_ALIKE and key != column)):
+                seen.add(number)
+                yield other, key, why
 
     def _of(self, name: str) -> tuple[str, ...]:
-        words = _words(name)
+        words = name_words(name)
         return words[1:] if len(words) > 1 and words[0] == self._prefix else words
 
 
@@ -184,39 +181,20 @@ class _Data:
         return outcome.rows[0] if outcome.ok else None
 
 
-def _rank(
-    own: tuple[str, ...], title: tuple[str, ...], key: tuple[str, ...], *, primary: bool
-) -> tuple[int, str] | None:
-    """Return how likely a column of such words means such a key, 0 the likeliest, and why; None if it doesn't."""
-    plain, name, called = "".join(own), "".join(key), "".join(title)
-    if not plain or not name or not called:
-        return None
-    if plain == called + name:
-        return 0, "it is called by that table and its key"
-    if plain == name and len(called) > 2 and plain.startswith(called):
-        return 1, "both are called the same"
-    if primary and plain in {called, *(called + ending for ending in _ENDINGS)}:
-        return 2, "it is called like that table"
-    if plain == name and plain not in _GENERIC:
-        return 3, "both are called the same"
-    if primary and len(own) > 1:
-        if (len(key) > 1 and own[-len(key) :] == key) or own[-len(title) - len(key) :] == title + key:
-            return _ENDS_ALIKE, "its name ends like that key's"
-        bare = own[:-1] if own[-1] in _ENDINGS else own
-        if len(bare) > len(title) and bare[-len(title) :] == title and called not in _GENERIC:
-            return 5, "its name ends like that table's"
-    return None
+def name_words(text: str) -> tuple[str, ...]:
+    """Return the words of a name or a text in lower case; capitals begin one (`CustomerId`), where all is ASCII."""
+    return tuple(
+        word.lower()
+        for token in re.findall(r"[^\W_]+", text)
+        for word in (re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", token) if token.isascii() else [token])
+    )
 
 
-def _words(name: str) -> tuple[str, ...]:
-    return tuple(word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
-
-
-def _numbers(title: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return a table's words with the last one as it is and in the singular."""
-    last = re.sub("ies$", "y", title[-1]) if title else ""
-    last = re.sub("(?<=s|x|z)es$|(?<=sh|ch)es$|(?<!s)s$", "", last)
-    return title, (*title[:-1], last)
+def _titles(words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    """Return a table's words with the last one as it is and as it may be in the singular."""
+    *first, last = words or ("",)
+    endings = (last, last.removesuffix("s"), last.removesuffix("es"), re.sub("ies$", "y", last))
+    return dict.fromkeys((*first, one) for one in endings)
 
 
 def _share(inside: int, every: int) -> str:

@@ -6,7 +6,6 @@ Not covered: keys of several columns.
 from __future__ import annotations
 
 import difflib
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from sqlwright.databases import Schema, Table
+from sqlwright.databases.keys import name_words
 from sqlwright.sql.names import quoted
 
 _LIKE = 0.72
@@ -42,18 +42,18 @@ class Known:
             name: {column.name.lower(): column.name for column in table.columns} for name, table in self.tables.items()
         }
         self.links = list(links_of(schema.tables))
-        self.words = set(_words(question))
+        self.words = set(name_words(question))
 
     def asked(self, table: str) -> bool:
         """Return whether the question names the table."""
-        words = _words(self.tables[table].name)
+        words = name_words(self.tables[table].name)
         return bool(words) and all(map(self._asked, words))
 
     def hinted(self, table: str) -> bool:
         """Return whether the question has a word that begins as one of the table's name does (`reserved`)."""
         return any(
             self._asked(word) or any(word[:_BEGINNING] == asked[:_BEGINNING] for asked in self.words)
-            for word in _words(self.tables[table].name)
+            for word in name_words(self.tables[table].name)
             if len(word) > 2
         )
 
@@ -62,12 +62,12 @@ class Known:
 
         Where the contact title is asked for, `title` stands for the column `ContactTitle`.
         """
-        own = set(_words(name))
+        own = set(name_words(name))
         found = set()
         for table in tables:
             referring = {link.column for link in self.links if link.table == table}
             for key, column in self.columns[table].items():
-                words = set(_words(column))
+                words = set(name_words(column))
                 if own < words and key not in referring and all(self._asked(word) for word in words):
                     found.add(key)
         return found.pop() if len(found) == 1 else None
@@ -169,10 +169,6 @@ def _plain(name: str) -> str:
 
 def _turned(link: Link) -> Link:
     return Link(link.other, link.other_column, link.table, link.column)
-
-
-def _words(text: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", text.replace("_", " "))]
 
 
 def _same_word(one: str, other: str) -> bool:
