@@ -40,6 +40,11 @@ HAND_WRITTEN = HERE / "chinook.questions.jsonl"
 NAMES = ("sakila", "northwind", "chinook")
 SHOWN = 30
 GOAL_SECONDS = 45 * 60
+STARTS = {
+    "shipped": ('adapter = "shipped"', "rank = 32"),
+    "base": ('adapter = "none"', "layers = 12"),
+}
+"""By where training starts: the line of [model], and the one of [train] that makes as much room as that has."""
 _UNEDITED = "Drawn by the seed and unedited, wrong ones included."
 
 
@@ -62,7 +67,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("synthesis"), help="folder for what is made")
     parser.add_argument("--pages", action="store_true", help="write docs/synthesis-pairs.md")
     parser.add_argument("--train", action="store_true", help="fine-tune on Chinook's pairs and score before and after")
-    parser.add_argument("--from", dest="start", choices=("shipped", "base"), default="shipped")
+    parser.add_argument("--from", dest="start", choices=tuple(STARTS), default="shipped")
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--interpolation", type=float, default=0.5)
@@ -157,14 +162,14 @@ def fine_tune(options: argparse.Namespace) -> None:
     lines = [json.dumps(one | {"database": "chinook"}, ensure_ascii=False) for one in kept]
     learned.write_text("\n".join(lines) + "\n", encoding="utf-8")
     recipe = options.out / f"chinook-{options.start}.toml"
-    shipped = options.start == "shipped"
+    model, room = STARTS[options.start]
     recipe.write_text(
         f'name = "{recipe.stem}-{"rules" if options.no_model else "model"}"\n'
-        + ('[model]\nadapter = "shipped"\n[prompt]\nmatched_values = 4\nmax_schema_tokens = 4096\n' if shipped else "")
-        + f'[data]\nformat = "jsonl"\ntrain = ["{learned.name}"]\nevaluate = ["{HAND_WRITTEN}"]\n'
+        f"[model]\n{model}\n"
+        f'[data]\nformat = "jsonl"\ntrain = ["{learned.name}"]\nevaluate = ["{HAND_WRITTEN}"]\n'
         # One schema: as many questions as fit share it.
         'databases = "package:chinook"\nvalidation_databases = 0\n'
-        f"[train]\nepochs = {options.epochs}\nlearning_rate = {options.rate}\nlayers = 12\n"
+        f"[train]\nepochs = {options.epochs}\nlearning_rate = {options.rate}\n{room}\n"
         f"interpolation = {options.interpolation}\n"
         "questions_per_step = 24\nquestions_per_sequence = 24\n"
         '[predict]\nrepair = true\n[evaluate]\nmetrics = ["robust"]\n[export]\ncheck_prompts = 0\n',

@@ -145,8 +145,10 @@ def run(
             raise RecipeError(f"Expected one of the stages {', '.join(dict.fromkeys(verbs))}, found {only!r}.")
         last = len(verbs) - verbs[::-1].index(only)
     with folder.locked():
-        write_text(folder.recipe, to_toml(recipe))
         hand = Run(recipe, recipe_path, folder, reporter)
+        write_text(folder.recipe, to_toml(hand.recipe))
+        if hand.adapter_note:
+            reporter.say(hand.adapter_note)
         for stage in STAGES[:last]:
             if stage.wanted(hand):
                 _bring_up_to_date(stage, hand)

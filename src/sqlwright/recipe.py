@@ -49,10 +49,11 @@ class ModelSettings(_Section):
         "hub, with `@REVISION` if need be, which is fetched.",
     )
     adapter: str = Field(
-        "",
-        description="An adapter of this base to start from: `shipped`, or the folder of an adapter or of a finished "
-        "run. Training goes on from its matrices; without training it answers as it is. It brings its prompts: "
-        "[prompt] must say the same.",
+        "auto",
+        description="An adapter of this base to start from: `shipped`, the folder of an adapter or of a finished run, "
+        "or `none`. Training goes on from its matrices; without training it answers as it is. It brings its prompts: "
+        "what stands in [prompt] must be the same. `auto` is `shipped` where nothing is trained and [prompt] says "
+        "nothing else, and `none` where the model is trained.",
     )
     rope_theta: Annotated[float, Field(ge=0)] = Field(
         0.0,

@@ -21,7 +21,9 @@ ROOMS = ROOT / "docs" / "rooms"
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
-def test_python_runs(block: Block) -> None:
+def test_python_runs(block: Block, request: pytest.FixtureRequest) -> None:
+    if "sqlwright.ask(" in block.text:
+        request.getfixturevalue("base_model")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", block.text], cwd=ROOT, capture_output=True, text=True, timeout=120
     )

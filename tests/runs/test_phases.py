@@ -66,7 +66,9 @@ def test_a_recipe_is_written_and_read_with_its_phases(recipe: Path, tmp_path: Pa
         Phase(hardness=("hard", "extra"), learning_rate=2e-3),
     )
     pipeline.run(found, recipe, tmp_path, only="prepare")
-    assert read_recipe(tmp_path / "curriculum" / "recipe.toml") == found
+    decided = read_recipe(recipe, ["model.adapter=none"])
+    assert found.model.adapter == "auto"
+    assert read_recipe(tmp_path / "curriculum" / "recipe.toml") == decided
     with pytest.raises(RecipeError, match=r"unknown setting `train\.phases\.hardnes`"):
         read_recipe(recipe, ['train.phases=[{hardnes = ["easy"]}]'])
     with pytest.raises(RecipeError, match=r"`train\.phases\.hardness` = 'eesy'"):

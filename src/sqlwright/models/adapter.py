@@ -60,16 +60,16 @@ class Adapter:
             self.matched_values,
         )
 
+    @property
+    def prompt_settings(self) -> dict[str, Any]:
+        """The settings of its prompts, by their names in a recipe's [prompt]."""
+        names = ("style", "sample_values", "max_schema_tokens", "few_shot", "matched_values")
+        return {name: getattr(self, name) for name in names}
+
     def differences(self, settings: Mapping[str, Any]) -> list[str]:
-        """Return the prompt settings in which `settings` differs from the adapter's, each as a line of a recipe."""
-        own = {
-            "style": self.style,
-            "sample_values": self.sample_values,
-            "max_schema_tokens": self.max_schema_tokens,
-            "few_shot": self.few_shot,
-            "matched_values": self.matched_values,
-        }
-        return [f"{name} = {json.dumps(value)}" for name, value in own.items() if settings[name] != value]
+        """Return the prompt settings that `settings` gives otherwise, each as the adapter's line of a recipe."""
+        own = self.prompt_settings
+        return [f"{name} = {json.dumps(own[name])}" for name in own if settings.get(name, own[name]) != own[name]]
 
     def shots(self) -> list[Shot]:
         """Return the solved questions that its prompts choose from; raise `ModelError` where they are missing."""
@@ -106,13 +106,13 @@ def newest_adapter(runs: Path, base_hash: str) -> Adapter | None:
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def shipped_adapter(base_hash: str) -> Adapter | None:
-    """Return the adapter that SQLWright ships for the base, None if it ships none."""
+def shipped_adapter(base_hash: str | None) -> Adapter | None:
+    """Return the adapter that SQLWright ships for the base, None if it ships none; without a base, the one it has."""
     folder = Path(str(files("sqlwright"))) / "data" / "adapter"
     if not (folder / LORA).is_file():
         return None
     adapter = read_adapter(folder)
-    return adapter if adapter.base_hash == base_hash else None
+    return adapter if base_hash in (None, adapter.base_hash) else None
 
 
 def read_adapter(path: Path) -> Adapter:

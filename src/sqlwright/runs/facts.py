@@ -17,7 +17,11 @@ def run_facts(run: Run) -> Iterator[tuple[str, str, str]]:
     yield "Model", "base", recipe.model.base
     yield "Model", "SHA-256", run.model_hash
     yield "Model", "prompt style", recipe.prompt.style
-    yield "Model", "adapter", f"LoRA, rank {recipe.train.rank}, alpha {recipe.train.alpha:g}, {recipe.train.targets}"
+    if run.adapter:
+        yield "Model", "adapter it starts from", run.recipe.model.adapter
+    if run.learns:
+        learned = recipe.train
+        yield "Model", "adapter", f"LoRA, rank {learned.rank}, alpha {learned.alpha:g}, {learned.targets}"
     for name, value in facts("prepare").items():
         if name not in ("tables", "databases"):
             yield "Data", name, str(value)

@@ -25,7 +25,7 @@ from sqlwright.records import Prompt, Question
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import prefers
 from sqlwright.runs.stages.prepare import divide, evaluation_files, train_files
-from sqlwright.runs.stages.train import TRAIN, number_format, trains, widths
+from sqlwright.runs.stages.train import TRAIN, number_format, widths
 from sqlwright.training.estimate import Sizes, fit_tokens
 from sqlwright.training.packing import group_size
 
@@ -113,7 +113,7 @@ def make_plan_report(run: Run, states: list[tuple[str, list[str]]]) -> PlanRepor
     if prefers(run):
         minutes["prefer"] = _preference_flops(run, encoded["train"], sizes) / speed / 60 + 0.5
     plan, memory, tokens = None, 0.0, None
-    if trains(run):
+    if run.trains:
         hardness = {question.id: question.hardness for question in parts["train"]}
         going_on = dict(states).get(TRAIN) == ["it was interrupted"]
         plan, settings = _training_plan(run, encoded, sizes, hardness, going_on)
@@ -210,7 +210,7 @@ def marked(prompt: Prompt) -> str:
 def _notes(run: Run, made: int) -> list[str]:
     """Return what the figures leave out or take on trust; `made` pairs are made of the training databases."""
     pairs = f"Up to {made:,} pairs that `prepare` makes come to these: in the minutes, not in steps and tokens."
-    return [note for note, holds in ((pairs, made), (run.model_note, True)) if holds and note]
+    return [note for note, holds in ((pairs, made), (run.model_note, True), (run.adapter_note, True)) if holds and note]
 
 
 def _questions(run: Run) -> tuple[dict[str, list[Question]], dict[str, Any]]:

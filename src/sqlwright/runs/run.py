@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -20,10 +21,13 @@ from sqlwright.models.snapshot import fetch_snapshot, find_snapshot, is_hub_name
 from sqlwright.models.tokenizer import chat_template
 from sqlwright.models.verify import find_model, model_hash
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, Shot, make_shots
-from sqlwright.recipe import Recipe
+from sqlwright.recipe import PromptSettings, Recipe
 from sqlwright.records import Question, read_records
 from sqlwright.runs.folder import RunFolder, hash_path
 from sqlwright.runs.reporter import Reporter
+
+NO_ADAPTER = ("none", "")
+"""What `model.adapter` says where there is none; the empty text stands in older runs."""
 
 
 @dataclass
@@ -38,6 +42,56 @@ class Run:
     """Where a base on the hub is outlined, if the run is only planned; else its weights are fetched."""
     model_note: str = ""
     """What a planned run says of a base that isn't on this machine."""
+    adapter_note: str = field(default="", init=False)
+    """What was decided where `model.adapter` is `auto`, if that isn't plain from the recipe."""
+
+    def __post_init__(self) -> None:
+        self.recipe = self._with_adapter()
+
+    def _with_adapter(self) -> Recipe:
+        """Return the recipe with `auto` decided, and with an adapter's prompts where [prompt] leaves them open."""
+        recipe, wanted = self.recipe, self.recipe.model.adapter
+        automatic = wanted == "auto"
+        if automatic:
+            wanted = "none" if self.learns else "shipped"
+        found = self._candidate(wanted)
+        given = recipe.prompt.model_dump(include=recipe.prompt.model_fields_set)
+        if automatic:
+            others = found.differences(given) if found else []
+            wanted = "shipped" if found and not others else "none"
+            if others:
+                self.adapter_note = (
+                    "The base model answers alone: the adapter that ships has other prompts than this recipe. To have "
+                    f'it, set in [prompt] {", ".join(others)}; to be rid of this line, model.adapter = "none".'
+                )
+            elif found:
+                self.adapter_note = 'The adapter that ships answers; model.adapter = "none" takes the base alone.'
+        if found and wanted != "none":
+            prompt = PromptSettings.model_validate(found.prompt_settings | given)
+            recipe = recipe.model_copy(update={"prompt": prompt})
+        return recipe.model_copy(update={"model": recipe.model.model_copy(update={"adapter": wanted})})
+
+    def _candidate(self, wanted: str) -> Adapter | None:
+        """Return the adapter meant, None where there is none; whether it fits the base is `adapter`'s to say."""
+        if wanted in NO_ADAPTER:
+            return None
+        if wanted != "shipped":
+            with suppress(ModelError):  # said where it is needed
+                return read_adapter(self.resolve(wanted))
+            return None
+        base = self.resolve(self.recipe.model.base)
+        found = shipped_adapter(model_hash(base) if base.is_file() else None)
+        return found if base.is_file() or (found and found.base == self.recipe.model.base) else None
+
+    @property
+    def trains(self) -> bool:
+        """Whether the recipe asks for training on questions and their golds."""
+        return bool(self.recipe.data.train) and self.recipe.train.epochs > 0
+
+    @property
+    def learns(self) -> bool:
+        """Whether the recipe asks for training of any kind."""
+        return self.trains or bool(self.recipe.prefer.method)
 
     def resolve(self, text: str) -> Path:
         """Return the path that the recipe's `text` means, relative to the recipe."""
@@ -89,7 +143,7 @@ class Run:
             RecipeError: its prompts are others than the recipe's.
         """
         wanted = self.recipe.model.adapter
-        if not wanted:
+        if wanted in NO_ADAPTER:
             return None
         found = shipped_adapter(self.model_hash) if wanted == "shipped" else read_adapter(self.resolve(wanted))
         if found is None:

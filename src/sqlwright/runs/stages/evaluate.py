@@ -22,7 +22,6 @@ from sqlwright.runs.report_page import LossPoint, ReportPage, ScoredQuestion, Sc
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.predict import phase_files
 from sqlwright.runs.stages.prefer import made
-from sqlwright.runs.stages.train import trains
 from sqlwright.runs.trackers import tracking
 from sqlwright.sql.features import features
 
@@ -103,7 +102,7 @@ def _completion_files(run: Run) -> dict[str, Path]:
     """Return the completions by label: before, after each phase, after, best; without training there is no before."""
     before = {BEFORE: run.folder.baseline} if made(run) and run.recipe.predict.baseline else {}
     before |= {f"after phase {number}": path for number, path in phase_files(run).items()}
-    last = AFTER if made(run) else ADAPTED if run.recipe.model.adapter else UNTRAINED
+    last = AFTER if made(run) else ADAPTED if run.adapter else UNTRAINED
     settings = run.recipe.predict
     rungs = [f"vote among {settings.samples}"] if settings.samples > 1 else []
     rungs += ["repair"] if settings.repair else []
@@ -282,7 +281,7 @@ def _scored(
 
 def _losses(run: Run) -> list[LossPoint]:
     path = run.folder.path / "metrics.jsonl"
-    if not trains(run) or not path.is_file():
+    if not run.trains or not path.is_file():
         return []
     points = []
     for text in path.read_text(encoding="utf-8").splitlines():

@@ -16,7 +16,6 @@ from sqlwright.records import Completion, Question
 from sqlwright.runs.folder import append_records, hash_path, read_appended, write_text
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prefer import made
-from sqlwright.runs.stages.train import trains
 from sqlwright.sql.grammar import sql_grammar
 
 
@@ -62,7 +61,7 @@ def execute(run: Run, going_on: bool, *, adapter: bool, phase: int = 0) -> dict[
 
 def phase_files(run: Run) -> dict[int, Path]:
     """Return the completions of the adapter after each phase of a curriculum but the last one, by its number."""
-    phases = len(run.recipe.train.phases) if trains(run) else 0
+    phases = len(run.recipe.train.phases) if run.trains else 0
     return {number: run.folder.path / f"completions.phase-{number}.jsonl" for number in range(1, phases)}
 
 
@@ -78,7 +77,7 @@ def grammars(run: Run, *, adapter: bool = True) -> dict[str, str]:
     """
     if not run.recipe.predict.grammar:
         return {}
-    learned = (adapter and trains(run)) or run.adapter is not None
+    learned = (adapter and run.trains) or run.adapter is not None
     from_first = learned and run.recipe.train.target == "from-first"
     names = dict.fromkeys(question.database for question in run.questions("evaluate") if question.database)
     return {name: sql_grammar(describe(run.databases[name], 0), from_first=from_first) for name in names}

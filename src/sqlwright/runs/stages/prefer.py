@@ -28,7 +28,7 @@ from sqlwright.runs.folder import hash_path
 from sqlwright.runs.mining import FILE, Mined, Miner, likeliest_wrong, more_targets, right_and_wrong
 from sqlwright.runs.run import Run
 from sqlwright.runs.stages.prepare import draw_questions
-from sqlwright.runs.stages.train import trains, with_tokens
+from sqlwright.runs.stages.train import with_tokens
 from sqlwright.training.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def prefers(run: Run) -> bool:
 
 def made(run: Run) -> Path | None:
     """Return the folder of the adapter that the run makes, None where it makes none."""
-    return run.folder.preferred if prefers(run) else run.folder.adapter if trains(run) else None
+    return run.folder.preferred if prefers(run) else run.folder.adapter if run.trains else None
 
 
 def wanted(run: Run) -> bool:
@@ -76,7 +76,7 @@ def inputs(run: Run) -> dict[str, str]:
     values |= {"predict.max_tokens": str(recipe.predict.max_tokens), "seconds": str(recipe.evaluate.seconds)}
     values |= {"engine": engine, "parallel": str(parallel), "seed": str(recipe.seed)}
     values |= {"train questions": hash_path(run.part("train"))}
-    values |= {"adapter": hash_path(run.folder.adapter)} if trains(run) else run.adapter_inputs
+    values |= {"adapter": hash_path(run.folder.adapter)} if run.trains else run.adapter_inputs
     return values | run.database_inputs
 
 
@@ -143,7 +143,7 @@ def _engine(run: Run) -> tuple[str, int]:
 
 def _start(run: Run) -> Path | None:
     """Return the GGUF file of the adapter that answers and learns on, None where that is the base alone."""
-    if trains(run):
+    if run.trains:
         return run.folder.adapter / LORA
     return run.adapter.weights if run.adapter else None
 

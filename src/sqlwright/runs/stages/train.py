@@ -53,12 +53,7 @@ def inputs(run: Run) -> dict[str, str]:
 
 def outputs(run: Run) -> list[Path]:
     """Return the adapter's folder, if there is anything to train."""
-    return [run.folder.adapter] if trains(run) else []
-
-
-def trains(run: Run) -> bool:
-    """Return whether the recipe asks for training at all."""
-    return bool(run.recipe.data.train) and run.recipe.train.epochs > 0
+    return [run.folder.adapter] if run.trains else []
 
 
 def execute(run: Run, going_on: bool) -> dict[str, Any]:
@@ -69,7 +64,7 @@ def execute(run: Run, going_on: bool) -> dict[str, Any]:
             shutil.rmtree(stale, ignore_errors=True)
         (folder.path / "metrics.jsonl").unlink(missing_ok=True)
         forget(run)
-    if not trains(run):
+    if not run.trains:
         _ = run.adapter  # said now if it is missing
         return {"steps": 0, "questions": 0}
     ranks = join()
