@@ -94,6 +94,65 @@ def test_what_cannot_be_told_stays(sql: str, database: Path, executor: Executor)
 
 
 @pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ("country = 'USA'", ["Ann"]),
+        ("country IN ('UK')", ["Bob"]),
+        ("gender = 'Female'", ["Ann"]),
+        ("title = 'senior'", ["Ann"]),
+        ("country = 'Clerk'", ["Bob"]),
+        ("title = 'Senior' AND country = 'Lawyer'", ["Ann"]),
+        ("title = 'Sen'", []),
+        ("title <> 'Senior'", ["Ann", "Bob"]),
+        ("title = 'of%'", []),
+        ("title = 'of'", []),
+        ("gender = 'A'", []),
+        ("country = 'Atlantis'", []),
+    ],
+)
+def test_short_forms_and_words_within_values(where: str, names: list[str], tmp_path: Path, executor: Executor) -> None:
+    path = tmp_path / "staff.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            """CREATE TABLE staff (name TEXT, gender TEXT, country TEXT, title TEXT);
+            INSERT INTO staff VALUES ('Ann', 'F', 'United States', 'Senior Lawyer of State'),
+                ('Bob', 'M', 'United Kingdom', 'Clerk of Works');"""
+        )
+    sql = f"SELECT name FROM staff WHERE {where}"
+    text, outcome = Repairer({"staff": path}, executor).mended(sql, executor.run(path, sql), "staff", "")
+    assert sorted(row[0] for row in outcome.rows) == names
+    assert executor.run(path, text).rows == outcome.rows
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT title FROM album GROUP BY title HAVING COUNT(*) >= 2", [("Blue",), ("Green",)]),
+        ("SELECT title FROM album GROUP BY title ORDER BY COUNT(*) LIMIT 1", [("Red",)]),
+        # Two of three albums share their artist: these groups have rows to count.
+        ("SELECT artist FROM album GROUP BY artist HAVING COUNT(*) >= 2", [("Ann",)]),
+        # Nothing is found either way.
+        ("SELECT title FROM album GROUP BY title HAVING COUNT(*) > 9", []),
+    ],
+)
+def test_rows_of_groups_of_one_are_not_what_is_counted(
+    sql: str, rows: list[tuple[object, ...]], tmp_path: Path, executor: Executor
+) -> None:
+    path = tmp_path / "music.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            """CREATE TABLE album (id INTEGER PRIMARY KEY, title TEXT, artist TEXT);
+            CREATE TABLE track (name TEXT, album_id INTEGER REFERENCES album (id));
+            INSERT INTO album VALUES (1, 'Blue', 'Ann'), (2, 'Red', 'Ann'), (3, 'Green', 'Bob');
+            INSERT INTO track VALUES ('a', 1), ('b', 1), ('c', 1), ('d', 3), ('e', 2), ('f', 3), ('g', 3);"""
+        )
+    outcome = executor.run(path, sql)
+    text, found = Repairer({"music": path}, executor).mended(sql, outcome, "music", "Which albums have many tracks?")
+    assert list(found.rows) == rows
+    assert (text != sql) is (list(outcome.rows) != rows)
+
+
+@pytest.mark.parametrize(
     ("sql", "question", "rows"),
     [
         ("SELECT name FROM member WHERE active = 'yes'", "", [("Ann",)]),

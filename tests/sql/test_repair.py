@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from sqlwright.databases import Executor, Schema, describe
 from sqlwright.datasets import package_path, read_spider
 from sqlwright.sql.absent import absent, undated
+from sqlwright.sql.counted import counted
 from sqlwright.sql.parse import parse_query
 from sqlwright.sql.placed import compared_texts, with_text
 from sqlwright.sql.relink import relinked
@@ -135,7 +139,28 @@ def test_a_name_of_several_words_is_its_tables_two_links_away(tmp_path: Path) ->
     assert repair("SELECT disc_id, name FROM disc", schema, "")[0] == "SELECT disc_id, film_name FROM disc"
 
 
-PROPOSALS = {"relink": relinked, "slips": slips}
+def test_of_names_that_are_as_near_the_first_is_taken_in_every_process(tmp_path: Path) -> None:
+    path = tmp_path / "shop.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript("CREATE TABLE bill (bill_addr TEXT, bill_city TEXT, bill_zip TEXT, bill_land TEXT);")
+    code = (
+        "import sys; from sqlwright.databases import describe; from sqlwright.sql.repair import repair\n"
+        "print(repair('SELECT bill_d FROM bill AS a', describe(sys.argv[1], 0), '')[0])"
+    )
+    words = [sys.executable, "-c", code, str(path)]
+    found = set()
+    for seed in ("1", "2", "3", "4"):
+        place = os.environ | {"PYTHONHASHSEED": seed}
+        found.add(subprocess.run(words, capture_output=True, text=True, check=True, env=place, timeout=60).stdout)
+    assert len(found) == 1
+
+
+def meant(sql: str, schema: Schema, question: str) -> str | None:
+    found = counted(sql, schema, question)
+    return found.meant if found else None
+
+
+PROPOSALS = {"relink": relinked, "slips": slips, "counted": meant}
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,13 @@ def compared_texts(sql: str, schema: Schema) -> list[Compared]:
         return []
 
 
-def with_text(sql: str, schema: Schema, number: int, table: str, column: str, value: str) -> str | None:
+def with_text(
+    sql: str, schema: Schema, number: int, table: str, column: str, value: str, *, part: bool = False
+) -> str | None:
     """Return `sql` with the comparison `number` made with another column (names in lower case) and text.
 
-    A table that isn't there is joined. None where there is no way to it.
+    With `part`, the text need only be a part of what the column holds. A table that isn't there is joined. None where
+    there is no way to it, or the comparison isn't one that a part can stand in.
     """
     tree = parse_query(sql)
     if tree is None:
@@ -63,7 +66,10 @@ def with_text(sql: str, schema: Schema, number: int, table: str, column: str, va
     if found is None:
         return None
     scope, name, compared, literal = found
-    literal.replace(exp.Literal.string(value))
+    test = literal.parent
+    if part and not isinstance(test, exp.EQ):
+        return None
+    literal.replace(exp.Literal.string(f"%{value}%" if part else value))
     own = scope.tables[name]
     if table != own:
         places = [place for place, present in scope.tables.items() if present == table]
@@ -75,6 +81,8 @@ def with_text(sql: str, schema: Schema, number: int, table: str, column: str, va
             places = [place for place, present in scope.tables.items() if present == table]
         scope.qualify(compared, places[-1])
     compared.set("this", identifier(known.columns[table][column]))
+    if part and test is not None:
+        test.replace(exp.Like(this=test.this, expression=test.expression))
     return tree.sql(dialect="sqlite")
 
 

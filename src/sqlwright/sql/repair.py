@@ -317,8 +317,9 @@ class _Mender:
         owners = self.known.owners(name)
         return self.known.columns[owners[0]][name] if owners else name
 
-    def _names(self, scope: Scope) -> set[str]:
-        return {name for table in scope.tables.values() if table for name in self.known.columns[table]}
+    def _names(self, scope: Scope) -> list[str]:
+        """Return the names of the columns at hand, in the schema's order: of two that are as near, always the same."""
+        return [name for table in scope.tables.values() if table for name in self.known.columns[table]]
 
     def _join(self, scope: Scope, path: Sequence[Link]) -> None:
         scope.join(path)

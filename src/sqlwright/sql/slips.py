@@ -1,7 +1,8 @@
 """Slips: queries that run and say what nobody means, said otherwise.
 
-A column shown twice, rows ordered by whether a test holds, and a column compared with the first of a query's many rows.
-No gold of Spider's training part has such a thing but by mistake. What is returned is a proposal.
+A column shown twice, rows ordered by whether a test holds, a column compared with the first of a query's many rows, and
+one that a query within shows although none of its tables has it: it is the outer query's, and says nothing there. No
+gold of Spider's training part has such a thing but by mistake. What is returned is a proposal.
 
 Not covered: what is shown twice by other names for the table; tests among the columns shown.
 """
@@ -20,14 +21,15 @@ def slips(sql: str, schema: Schema, question: str) -> str | None:
     """Return what `sql` likely means; None where it has no such slip.
 
     A column shown twice is that of another table the question names, or is shown once; `ORDER BY price > 100` without
-    a LIMIT is a condition; `= (SELECT …)` of many rows is IN.
+    a LIMIT is a condition; `= (SELECT …)` of many rows is IN; a column that no table of a query within has is
+    that of the nearest table that has it, which is joined.
     """
     return rewritten(sql, schema, question, _said_otherwise)
 
 
 def _said_otherwise(scope: Scope) -> bool:
     changed = _test_as_order(scope.select) | _one_of_many(scope.select)
-    return changed if scope.unknown else changed | _shown_twice(scope)
+    return changed if scope.unknown else changed | _shown_twice(scope) | _from_outside(scope)
 
 
 def one_column(node: exp.Expr | None) -> tuple[exp.Select, exp.Column] | None:
@@ -55,6 +57,26 @@ def _one_of_many(select: exp.Select) -> bool:
             as_membership(test)
             changed = True
     return changed
+
+
+def _from_outside(scope: Scope) -> bool:
+    """Show a column of its own tables in a query within that shows one of the query around it."""
+    select = scope.select
+    shown = one_column(select)
+    if shown is None or select.find_ancestor(exp.Select) is None or isinstance(select.parent, exp.Exists):
+        return False
+    column, name = shown[1], shown[1].name.lower()
+    if column.table or isinstance(column.this, exp.Star) or scope.having(name) or not scope.known.owners(name):
+        return False
+    present = list(scope.tables.values())
+    if any(link.column == name and link.other in present for link in scope.known.links):
+        return False  # it refers to a column here, which `sql.relink` shows in its place
+    paths = sorted((path for table in scope.known.owners(name) if (path := scope.known.path(present, table))), key=len)
+    if not paths or (len(paths) > 1 and len(paths[0]) == len(paths[1])):
+        return False
+    scope.join(paths[0])
+    column.replace(scope.column(scope.having(name)[-1], name))
+    return True
 
 
 def _test_as_order(select: exp.Select) -> bool:
