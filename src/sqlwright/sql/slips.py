@@ -1,13 +1,16 @@
 """Slips: queries that run and say what nobody means, said otherwise.
 
-A column shown twice, rows ordered by whether a test holds, a column compared with the first of a query's many rows, and
-one that a query within shows although none of its tables has it: it is the outer query's, and says nothing there. No
-gold of Spider's training part has such a thing but by mistake. What is returned is a proposal.
+A column shown twice, rows ordered by whether a test holds, a column compared with the first of a query's many rows, one
+that a query within shows although none of its tables has it (it is the outer query's, and says nothing there), and one
+that is shown although WHERE gives its value, beside a table with such a column that is joined for nothing. No gold of
+Spider's training part has such a thing but by mistake. What is returned is a proposal.
 
 Not covered: what is shown twice by other names for the table; tests among the columns shown.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from sqlglot import exp
 
@@ -22,14 +25,14 @@ def slips(sql: str, schema: Schema, question: str) -> str | None:
 
     A column shown twice is that of another table the question names, or is shown once; `ORDER BY price > 100` without
     a LIMIT is a condition; `= (SELECT …)` of many rows is IN; a column that no table of a query within has is
-    that of the nearest table that has it, which is joined.
+    that of the nearest table that has it, which is joined; a column whose value is given is the joined table's.
     """
     return rewritten(sql, schema, question, _said_otherwise)
 
 
 def _said_otherwise(scope: Scope) -> bool:
     changed = _test_as_order(scope.select) | _one_of_many(scope.select)
-    return changed if scope.unknown else changed | _shown_twice(scope) | _from_outside(scope)
+    return changed if scope.unknown else changed | _shown_twice(scope) | _from_outside(scope) | _given(scope)
 
 
 def one_column(node: exp.Expr | None) -> tuple[exp.Select, exp.Column] | None:
@@ -79,6 +82,47 @@ def _from_outside(scope: Scope) -> bool:
     return True
 
 
+def _given(scope: Scope) -> bool:
+    """Show the same columns of the table that is joined for nothing, where what is shown is what WHERE gives."""
+    select = scope.select
+    shown = [one for one in select.selects if isinstance(one, exp.Column) and not isinstance(one.this, exp.Star)]
+    owners = {_owner(scope, one) for one in shown}
+    if len(shown) < len(select.selects) or len(owners) != 1 or len(scope.tables) < 2 or select.args.get("group"):
+        return False
+    (own,) = owners
+    names = [one.name.lower() for one in shown]
+    given = {column.name.lower() for column in _compared_with_literals(select) if _owner(scope, column) == own}
+    if not own or given.isdisjoint(names):
+        return False
+    joined = {id(one) for join in select.args.get("joins") or () for one in join.find_all(exp.Column)}
+    used = {_owner(scope, one) for one in scope.columns() if id(one) not in joined}
+    others = [
+        place
+        for place, table in scope.tables.items()
+        if place not in used and scope.known.columns[table].keys() >= set(names)
+    ]
+    if "" in used or len(others) != 1:
+        return False
+    for one, name in zip(shown, names, strict=True):
+        one.replace(scope.column(others[0], name))
+    return True
+
+
+def _compared_with_literals(select: exp.Select) -> Iterator[exp.Column]:
+    where = select.args.get("where")
+    for test in where.find_all(exp.EQ) if where else ():
+        sides = (test.this, test.expression)
+        if test.find_ancestor(exp.Select) is select and any(isinstance(one, exp.Literal) for one in sides):
+            yield from (one for one in sides if isinstance(one, exp.Column))
+
+
+def _owner(scope: Scope, column: exp.Column) -> str:
+    """Return the name here of the table that has the column; empty where that can't be told."""
+    owners = scope.having(column.name.lower())
+    name = column.table.lower() or (owners[0] if len(owners) == 1 else "")
+    return name if name in owners else ""
+
+
 def _test_as_order(select: exp.Select) -> bool:
     """Make conditions of tests that rows are ordered by; return whether there are any."""
     order = select.args.get("order")
@@ -104,9 +148,8 @@ def _shown_twice(scope: Scope) -> bool:
         if not isinstance(shown, exp.Column) or isinstance(shown.this, exp.Star):
             continue
         column = shown.name.lower()
-        owners = scope.having(column)
-        name = shown.table.lower() or (owners[0] if len(owners) == 1 else "")
-        if name not in owners:
+        name = _owner(scope, shown)
+        if not name:
             continue
         if (name, column) not in seen:
             seen.add((name, column))
