@@ -63,7 +63,7 @@ adapter: $(VENV)/installed
 	$(SAY) "Blending where the sixth part began and where it ended: what ships"
 	@rm -rf runs/spider-qwen-0.5b-shipped
 	@$(BIN)/sqlwright models blend $(BLEND) runs/spider-qwen-0.5b-6 \
-		--to runs/spider-qwen-0.5b-shipped --format q8_0 --rank 32
+		--to runs/spider-qwen-0.5b-shipped --format q8_0 --megabytes 19.7
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -41,7 +41,7 @@ NAMES = ("sakila", "northwind", "chinook")
 SHOWN = 30
 GOAL_SECONDS = 45 * 60
 STARTS = {
-    "shipped": ('adapter = "shipped"', "rank = 32"),
+    "shipped": ('adapter = "shipped"', "rank = 64"),
     "base": ('adapter = "none"', "layers = 12"),
 }
 """By where training starts: the line of [model], and the one of [train] that makes as much room as that has."""
