@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -62,6 +63,23 @@ def test_an_adapter_brings_its_prompts(tmp_path: Path, section: str) -> None:
 
 def test_an_adapter_that_is_not_there_yet_stops_no_earlier_stage(tmp_path: Path) -> None:
     assert settled(tmp_path, TRAINED + '[model]\nadapter = "runs/other"\n').recipe.model.adapter == "runs/other"
+
+
+def test_what_an_adapter_answers_depends_on_neither_its_card_nor_its_confidence(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(QUICKSTART.parent / "adapter", own)
+    text = ASKED + f'[model]\nadapter = "{own.as_posix()}"\n'
+    before = settled(tmp_path, text).adapter_inputs
+    assert before == settled(tmp_path, ASKED).adapter_inputs, "the same adapter in another place"
+    (own / "README.md").write_text("Another card.", encoding="utf-8")
+    (own / "confidence.json").unlink()
+    assert settled(tmp_path, text).adapter_inputs == before
+    (own / "prompt.json").write_text(json.dumps(SHIPPED | {"sample_values": 1}), encoding="utf-8")
+    prompts = settled(tmp_path, text).adapter_inputs
+    assert prompts != before
+    with (own / "adapter.gguf").open("ab") as file:
+        file.write(b"\0")
+    assert settled(tmp_path, text).adapter_inputs not in (before, prompts)
 
 
 class Heard(Silent):

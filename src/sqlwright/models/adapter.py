@@ -45,6 +45,12 @@ class Adapter:
     matched_values: int = 0
     whole: bool = False
 
+    @property
+    def answers_from(self) -> list[Path]:
+        """The files that its answers depend on; its card, and how sure it is of them, say something about them only."""
+        beside = (self.folder / name for name in ("prompt.json", "adapter_config.json", SHOTS))
+        return [self.weights, *(path for path in beside if path.is_file())]
+
     def files(self, base: Path) -> tuple[Path, Path | None]:
         """Return the model and the adapter that an engine opens, for the base model's file."""
         return (self.weights, None) if self.whole else (base, self.weights)

@@ -23,7 +23,7 @@ from sqlwright.models.verify import find_model, model_hash
 from sqlwright.prompts import STYLES, TARGETS, PromptFormat, Shot, make_shots
 from sqlwright.recipe import PromptSettings, Recipe
 from sqlwright.records import Question, read_records
-from sqlwright.runs.folder import RunFolder, hash_path
+from sqlwright.runs.folder import RunFolder, hash_path, hash_values
 from sqlwright.runs.reporter import Reporter
 
 NO_ADAPTER = ("none", "")
@@ -173,7 +173,9 @@ class Run:
     @property
     def adapter_inputs(self) -> dict[str, str]:
         """The hash of the adapter that the recipe starts from, as an input of the stages that use it."""
-        return {"model.adapter": hash_path(self.adapter.folder)} if self.adapter else {}
+        if not self.adapter:
+            return {}
+        return {"model.adapter": hash_values(*(hash_path(path) for path in self.adapter.answers_from))}
 
     @cached_property
     def format(self) -> PromptFormat:

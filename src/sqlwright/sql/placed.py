@@ -110,20 +110,10 @@ def _comparisons(tree: exp.Query, known: Known) -> Iterator[tuple[Scope, str, ex
             else:
                 sides = [(node.this, node.expression), (node.expression, node.this)]
             for column, value in sides:
-                name = _owner(scope, column)
+                name = scope.owner(column) if isinstance(column, exp.Column) else ""
                 if name and (_is_text(scope, value) or _is_flag(scope, name, column, value)):
                     yield scope, name, column, value
                     break
-
-
-def _owner(scope: Scope, column: exp.Expr) -> str:
-    """Return the name here of the table that has the column; empty where that can't be told."""
-    if not isinstance(column, exp.Column) or isinstance(column.this, exp.Star):
-        return ""
-    owners = scope.having(column.name.lower())
-    if column.table:
-        return column.table.lower() if column.table.lower() in owners else ""
-    return owners[0] if owners else ""
 
 
 def _is_text(scope: Scope, value: exp.Expr) -> bool:

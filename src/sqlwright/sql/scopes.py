@@ -43,6 +43,12 @@ class Scope:
         """Return the names of the tables here that have the column."""
         return [name for name, table in self.tables.items() if table and column in self.known.columns[table]]
 
+    def owner(self, column: exp.Column) -> str:
+        """Return the name of the table here that has the column; empty where none has, or which can't be told."""
+        owners = self.having(column.name.lower())
+        name = column.table.lower() or (owners[0] if len(owners) == 1 else "")
+        return name if name in owners else ""
+
     @property
     def unknown(self) -> bool:
         """Whether there is a source whose columns can't be known."""

@@ -86,16 +86,16 @@ def _given(scope: Scope) -> bool:
     """Show the same columns of the table that is joined for nothing, where what is shown is what WHERE gives."""
     select = scope.select
     shown = [one for one in select.selects if isinstance(one, exp.Column) and not isinstance(one.this, exp.Star)]
-    owners = {_owner(scope, one) for one in shown}
+    owners = {scope.owner(one) for one in shown}
     if len(shown) < len(select.selects) or len(owners) != 1 or len(scope.tables) < 2 or select.args.get("group"):
         return False
     (own,) = owners
     names = [one.name.lower() for one in shown]
-    given = {column.name.lower() for column in _compared_with_literals(select) if _owner(scope, column) == own}
+    given = {column.name.lower() for column in _compared_with_literals(select) if scope.owner(column) == own}
     if not own or given.isdisjoint(names):
         return False
     joined = {id(one) for join in select.args.get("joins") or () for one in join.find_all(exp.Column)}
-    used = {_owner(scope, one) for one in scope.columns() if id(one) not in joined}
+    used = {scope.owner(one) for one in scope.columns() if id(one) not in joined}
     others = [
         place
         for place, table in scope.tables.items()
@@ -114,13 +114,6 @@ def _compared_with_literals(select: exp.Select) -> Iterator[exp.Column]:
         sides = (test.this, test.expression)
         if test.find_ancestor(exp.Select) is select and any(isinstance(one, exp.Literal) for one in sides):
             yield from (one for one in sides if isinstance(one, exp.Column))
-
-
-def _owner(scope: Scope, column: exp.Column) -> str:
-    """Return the name here of the table that has the column; empty where that can't be told."""
-    owners = scope.having(column.name.lower())
-    name = column.table.lower() or (owners[0] if len(owners) == 1 else "")
-    return name if name in owners else ""
 
 
 def _test_as_order(select: exp.Select) -> bool:
@@ -148,7 +141,7 @@ def _shown_twice(scope: Scope) -> bool:
         if not isinstance(shown, exp.Column) or isinstance(shown.this, exp.Star):
             continue
         column = shown.name.lower()
-        name = _owner(scope, shown)
+        name = scope.owner(shown)
         if not name:
             continue
         if (name, column) not in seen:
