@@ -98,6 +98,19 @@ def test_without_rows_nothing_is_inferred(tmp_path: Path) -> None:
     assert found(path) == set()
 
 
+@pytest.mark.parametrize("made_of", [SHOP, SHOP.replace(" PRIMARY KEY", "")])
+def test_a_duckdb_file_has_the_same_keys(made_of: str, tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="needs DuckDB: pip install '.[duckdb]'")
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(made_of)
+    same = made(tmp_path / "shop.sqlite", made_of)
+    assert found(path) == found(same) != set()
+    for place in (path, f"duckdb://{path}"):
+        keys = {table.name: table.foreign_keys for table in describe_with_notes(place).tables}
+        assert keys == {table.name: table.foreign_keys for table in describe_with_notes(same).tables}
+
+
 def test_prompts_and_repair_know_inferred_keys(tmp_path: Path) -> None:
     path = made(tmp_path / "shop.sqlite", SHOP)
     schema = describe_with_notes(path)

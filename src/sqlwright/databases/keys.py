@@ -4,7 +4,8 @@ A column is called like another table's key (`customer_id`, `CustomerId`, `shipp
 `customers.cid`), and at least 95 % of its values are there. Everything is asked through the executor, of the first
 20,000 rows, so that large tables cost no more than small ones and the answer is the same every time.
 
-Not covered: keys of several columns, keys whose names have nothing in common, other engines than SQLite.
+Not covered: keys of several columns, keys whose names have nothing in common, servers (dozens of questions to a
+database that others work with).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlwright.databases.engines import DUCKDB, SQLITE
 from sqlwright.databases.executor import Executor
 from sqlwright.databases.outcome import Limits
 from sqlwright.databases.schema import Column, ForeignKey, Schema, Table, own_executor, quoted_name
@@ -23,6 +25,7 @@ LOOKED_AT = 20_000
 _SEARCHED = 200_000
 """Rows of a table without an index that values are looked up in, at most."""
 _LIMITS = Limits(seconds=10)
+_FILES = (SQLITE.title, DUCKDB.title)
 _GENERIC = frozenset({"id", "name", "key", "code", "number", "no", "type", "year", "date", "status"})
 _ENDINGS = ("id", "code", "no", "key")
 _ENDS_ALIKE = 4
@@ -43,8 +46,8 @@ class InferredKey:
 
 
 def with_inferred_keys(schema: Schema, executor: Executor | None = None) -> Schema:
-    """Return the schema with inferred keys beside the declared ones; another engine's as it is."""
-    if schema.engine != "SQLite":
+    """Return the schema with inferred keys beside the declared ones; a server's as it is."""
+    if schema.engine not in _FILES:
         return schema
     found: dict[str, list[ForeignKey]] = {}
     for key in inferred_keys(schema, executor):
@@ -54,7 +57,7 @@ def with_inferred_keys(schema: Schema, executor: Executor | None = None) -> Sche
 
 
 def inferred_keys(schema: Schema, executor: Executor | None = None) -> Iterator[InferredKey]:
-    """Yield the keys of a SQLite file that names and data agree on, at most one per column without a declared one."""
+    """Yield the keys of a SQLite or DuckDB file that names and data agree on, at most one for a column without any."""
     data = _Data(schema, executor or own_executor())
     names = _Names(schema)
     for table in schema.tables:
@@ -149,7 +152,7 @@ class _Data:
         if name not in self._unique:
             small = table.rows is not None and 1 < table.rows <= _SEARCHED
             own = quoted_name(column.name)
-            source = f"(SELECT {own} FROM {quoted_name(table.name)} LIMIT {LOOKED_AT})"
+            source = f"(SELECT {own} FROM {quoted_name(table.name)} LIMIT {LOOKED_AT}) AS looked_at"
             row = self._ask(f"SELECT count(*), count(DISTINCT {own}) FROM {source}") if small else None
             self._unique[name] = row is not None and row[0] == row[1] > 1
         return self._unique[name]
@@ -171,9 +174,9 @@ class _Data:
         """Return how many of the column's distinct values are in the other table's key, and how many there are."""
         own = quoted_name(column.name)
         rows = f"SELECT {own} FROM {quoted_name(table.name)} LIMIT {LOOKED_AT}"
-        values = f"SELECT DISTINCT {own} AS v FROM ({rows}) WHERE {own} IS NOT NULL"
+        values = f"SELECT DISTINCT {own} AS v FROM ({rows}) AS looked_at WHERE {own} IS NOT NULL"
         there = f"v IN (SELECT {quoted_name(key.name)} FROM {quoted_name(other.name)})"
-        row = self._ask(f"SELECT coalesce(sum({there}), 0), count(*) FROM ({values})")
+        row = self._ask(f"SELECT count(CASE WHEN {there} THEN 1 END), count(*) FROM ({values}) AS different")
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
     def _ask(self, sql: str) -> tuple[Any, ...] | None:

@@ -47,7 +47,7 @@ def describe_with_notes(database: Path | str, samples: int = 2, *, executor: Exe
     """
     schema = describe(database, samples, executor=executor)
     if is_url(database):
-        return schema
+        return with_inferred_keys(schema, executor)
     path = notes_path(database)
     noted = with_notes(schema, path, samples) if path.is_file() else schema
     return with_inferred_keys(with_published_notes(noted, Path(database)), executor)
