@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ from sqlwright.datasets import Dataset
 from sqlwright.decoding import Repairer, completion, vote
 from sqlwright.models.choose import DEFAULT_MODEL, choose_model
 from sqlwright.models.gguf import GgufEngine
+from sqlwright.models.llama_server import own_program
 from sqlwright.prompts import PromptWriter
 from sqlwright.records import Question
 from sqlwright.serving.ask import MAX_TOKENS, TEMPERATURE
@@ -49,18 +51,20 @@ def main() -> int:
     options = parser.parse_args()
     require_model(DEFAULT_MODEL)
     facts = machine(("xllamacpp", "sqlwright"))
+    facts["llama-server"] = "of this machine" if own_program() else "none"
     print(facts_line(facts), flush=True)
     dataset = quickstart("evaluate")
     questions = draw_blocks(dataset.questions, lambda one: len(one.database), options.questions, 4, options.seed)
-    rows = measure(dataset, questions, options)
-    memory = peak_memory_mb()
+    rows, memory = measure(dataset, questions, options)
     if options.json:
         options.json.write_text(json.dumps({"machine": facts, "questions": rows, "peak_mb": memory}, indent=1))
     return report(rows, memory, options.samples)
 
 
-def measure(dataset: Dataset, questions: Sequence[Question], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return a row per question: seconds by rung, tokens, and whether its database was new."""
+def measure(
+    dataset: Dataset, questions: Sequence[Question], options: argparse.Namespace
+) -> tuple[list[dict[str, Any]], float]:
+    """Return a row per question (seconds by rung, tokens, whether its database was new), and the peak memory in MB."""
     chosen = choose_model(DEFAULT_MODEL, options.adapter, Path("runs-that-are-not-there"))
     if chosen.adapter is None:
         raise SystemExit("bench/ask.py: expected an adapter, for its prompts; found none.")
@@ -103,7 +107,23 @@ def measure(dataset: Dataset, questions: Sequence[Question], options: argparse.N
             )
             seen.add(question.database)
             print(f"{len(rows)} of {len(questions)}", file=sys.stderr, flush=True)
-    return rows
+        memory = peak_memory_mb() + server_memory_mb()
+    return rows, memory
+
+
+def server_memory_mb() -> float:
+    """Return the peak memory of a llama-server that answers in the place of xllamacpp, in MB; 0 where none does."""
+    program = own_program()
+    if program is None:
+        return 0.0
+    own = [
+        path.with_name("status").read_text(encoding="ascii")
+        for path in Path("/proc").glob("[0-9]*/exe")
+        if os.access(path, os.R_OK) and path.resolve() == program
+    ]
+    if len(own) != 1:
+        raise SystemExit(f"bench/ask.py: expected one {program} to run, found {len(own)}.")
+    return int(own[0].partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 
 
 def report(rows: Sequence[dict[str, Any]], memory: float, samples: int) -> int:

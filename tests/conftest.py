@@ -15,9 +15,13 @@ import pytest
 from servers import Server, mariadb_server, postgres_server
 from short_model import first_blocks
 
+from sqlwright.models.llama_server import PROGRAM
 from sqlwright.models.threads import let_threads_wait
 
 let_threads_wait()
+
+# What xllamacpp answers, wherever a llama-server was built; `tests/models/test_llama_server.py` asks that one.
+os.environ.setdefault(PROGRAM, "xllamacpp")
 
 # No example has a deadline: a disk that syncs for half a second says nothing about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -97,7 +97,7 @@ def test_files_that_ship_and_are_named_in_commands_exist() -> None:
 
 def test_targets_of_make_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
     named = {words[1] for _, words in commands("make")}
     assert {"demo", "test", "lint"} <= named <= targets
 

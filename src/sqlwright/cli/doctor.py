@@ -95,10 +95,22 @@ def _checks() -> list[Check]:
         version = _version(package)
         cure = f"pip install '.[{extra}]'      # {_USES[extra]}"
         checks.append(Check(package, version or f"not installed: needed to {_USES[extra]}", version is not None, cure))
+    checks.append(_server())
     folder = models_folder()
     checks.append(Check("model folder", f"{folder}, {_free(folder) / 1e9:,.1f} GB free", None))
     checks += [_model_check(state) for state in model_states()]
     return checks
+
+
+def _server() -> Check:
+    from sqlwright.errors import ModelError
+    from sqlwright.models.llama_server import PROGRAM, own_program
+
+    try:
+        found = own_program()
+    except ModelError as error:
+        return Check("llama-server", str(error), False, f"unset {PROGRAM}      # or give it the right path")
+    return Check("llama-server", str(found or "none, xllamacpp answers; `make llama-server` builds a faster one"), None)
 
 
 def _model_check(state: ModelState) -> Check:

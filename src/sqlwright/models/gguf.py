@@ -1,8 +1,9 @@
-"""The GGUF engine: llama.cpp inside this process, through xllamacpp.
+"""The GGUF engine: llama.cpp inside this process, through xllamacpp, or the user's own build of its server.
 
 The schema prefix is decoded once and copied into every slot; then several questions are decoded side by side behind
 it. xllamacpp offers slots and token ids through its own HTTP handler only, so requests go over the loopback
-interface, to a port that the engine picks and behind a key that nobody else knows.
+interface, to a port that the engine picks and behind a key that nobody else knows; a server of the user's own is asked
+the same through a socket (see `llama_server`).
 
 Results depend on the model, the adapter and the group of suffixes, not on what was asked before.
 """
@@ -19,12 +20,14 @@ import time
 import urllib.parse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sqlwright.errors import ModelError
 from sqlwright.models.gguf_file import read_header
+from sqlwright.models.llama_server import PROGRAM, LlamaServer, build_of, own_program
 from sqlwright.models.prompt_cache import PromptCache
 from sqlwright.models.rope import rope_theta_of
 from sqlwright.models.threads import let_threads_wait
@@ -75,12 +78,16 @@ class GgufEngine:
     ) -> None:
         self.model, self.adapter, self.parallel = model, adapter, parallel
         self._check_adapter()
-        self._cache = PromptCache(cache, model, adapter, f"{context} {parallel}") if cache else None
+        program = own_program()
+        build = build_of(program) if program else _wheel()
+        self._cache = PromptCache(cache, model, adapter, f"{build} {context} {parallel}") if cache else None
         self._folder = Path(tempfile.mkdtemp(prefix="sqlwright-slots-"))
         self._prefix: str | None = None
         self._prefix_tokens: list[int] = []
+        self._key = secrets.token_urlsafe(24)
+        self._connect: Callable[[], http.client.HTTPConnection]
         try:
-            self._server = self._start(context, threads)
+            self._server = self._start_own(program, context, threads) if program else self._start(context, threads)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -96,6 +103,8 @@ class GgufEngine:
 
     def close(self) -> None:
         """Free the model and the scratch folder."""
+        if isinstance(self._server, LlamaServer):
+            self._server.close()
         self._server = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -258,16 +267,24 @@ class GgufEngine:
             tokens += self._post("/tokenize", {"content": piece, "add_special": False, "parse_special": True})["tokens"]
         return tokens
 
+    def _start_own(self, program: Path, context: int, threads: int) -> LlamaServer:
+        let_threads_wait()
+        count = str(threads or len(os.sched_getaffinity(0)))
+        options = ["-c", str(context * self.parallel), "-np", str(self.parallel), "--no-kv-unified"]
+        options += ["-t", count, "-tb", count, "--slot-save-path", f"{self._folder}{os.sep}", "--slots"]
+        options += ["--cache-ram", "0", "--no-warmup", "--fit", "off"]
+        if self.adapter:
+            theta = rope_theta_of(self.adapter)
+            options += ["--lora", str(self.adapter), *(["--rope-freq-base", str(theta)] if theta else [])]
+        server = LlamaServer(program, self.model, options, self._folder)
+        self._connect = server.connect
+        return server
+
     def _start(self, context: int, threads: int) -> Any:
         let_threads_wait()
-        try:
-            import xllamacpp
-        except ImportError:
-            raise ModelError(
-                "Expected the GGUF engine xllamacpp, found none. In SQLWright's checkout: `pip install '.[gguf]'`."
-            ) from None
+        import xllamacpp
+
         threads = threads or len(os.sched_getaffinity(0))
-        self._key = secrets.token_urlsafe(24)
         params = xllamacpp.CommonParams()
         params.model.path = str(self.model)
         params.n_ctx = context * self.parallel
@@ -291,6 +308,7 @@ class GgufEngine:
         except Exception as error:
             raise ModelError(f"{self.model}: llama.cpp could not load it ({error}). Is the file whole?") from None
         self._address = urllib.parse.urlsplit(server.listening_address).netloc
+        self._connect = lambda: http.client.HTTPConnection(self._address, timeout=3600)
         # Answered by the loop that decodes: a server that is freed before its loop has begun never ends.
         self._request("GET", "/slots")
         return server
@@ -319,7 +337,7 @@ class GgufEngine:
         return self._request("POST", path, json.dumps(body))
 
     def _request(self, method: str, path: str, body: str | None = None) -> Any:
-        connection = http.client.HTTPConnection(self._address, timeout=3600)
+        connection = self._connect()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
         try:
             connection.request(method, path, body, headers)
@@ -334,5 +352,18 @@ class GgufEngine:
                 message = json.loads(text)["error"]["message"]
             except (ValueError, KeyError, TypeError):
                 message = text[:200]
+            if "llguidance is not enabled" in message:
+                message += f". This llama-server was built without it: set {PROGRAM}=xllamacpp to answer by a grammar"
             raise ModelError(f"The GGUF engine refused {path}: {message}")
         return json.loads(text)
+
+
+def _wheel() -> str:
+    """Return the version of xllamacpp; raise `ModelError` where it isn't installed."""
+    try:
+        return version("xllamacpp")
+    except PackageNotFoundError:
+        raise ModelError(
+            "Expected the GGUF engine xllamacpp, found none. In SQLWright's checkout: `pip install '.[gguf]'`; or name "
+            f"your own llama-server in {PROGRAM}."
+        ) from None

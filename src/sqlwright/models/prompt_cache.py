@@ -12,7 +12,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 
 from sqlwright.models.verify import hash_file, model_hash
@@ -25,11 +24,11 @@ _DIGEST = hashlib.sha256().digest_size
 class PromptCache:
     """The states that a model with its adapter left in a folder. What can't be read or written is done without.
 
-    `settings` are those of the engine that its states depend on.
+    `settings` are the build of the engine and what else its states depend on.
     """
 
     def __init__(self, folder: Path, model: Path, adapter: Path | None, settings: str) -> None:
-        parts = [model_hash(model), hash_file(adapter) if adapter else "", version("xllamacpp"), settings]
+        parts = [model_hash(model), hash_file(adapter) if adapter else "", settings]
         self._folder, self._engine = folder, " ".join(parts)
 
     def path(self, tokens: Sequence[int]) -> Path:
