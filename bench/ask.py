@@ -2,8 +2,8 @@
 
     python bench/ask.py [--questions 20] [--samples 8] [--adapter FOLDER] [--json OUT]
 
-Asks questions of the quickstart's evaluation databases one after another, as `ask` does (llama.cpp, the shipped
-adapter unless another is given), and prints per rung the seconds a question, of which:
+Asks questions of the quickstart's evaluation databases one after another, as `ask` does (xllamacpp, or the llama-server
+that was built here; the shipped adapter unless another is given), and prints per rung the seconds a question, of which:
 
     greedy     the prompt written, read and answered, and the SQL run
     repaired   the same, and names and texts put right where the SQL can't be run or finds nothing

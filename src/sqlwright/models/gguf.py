@@ -20,7 +20,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -78,6 +78,7 @@ class GgufEngine:
     ) -> None:
         self.model, self.adapter, self.parallel = model, adapter, parallel
         self._check_adapter()
+        let_threads_wait()
         program = own_program()
         build = build_of(program) if program else _wheel()
         self._cache = PromptCache(cache, model, adapter, f"{build} {context} {parallel}") if cache else None
@@ -268,7 +269,6 @@ class GgufEngine:
         return tokens
 
     def _start_own(self, program: Path, context: int, threads: int) -> LlamaServer:
-        let_threads_wait()
         count = str(threads or len(os.sched_getaffinity(0)))
         options = ["-c", str(context * self.parallel), "-np", str(self.parallel), "--no-kv-unified"]
         options += ["-t", count, "-tb", count, "--slot-save-path", f"{self._folder}{os.sep}", "--slots"]
@@ -281,7 +281,6 @@ class GgufEngine:
         return server
 
     def _start(self, context: int, threads: int) -> Any:
-        let_threads_wait()
         import xllamacpp
 
         threads = threads or len(os.sched_getaffinity(0))
@@ -359,11 +358,13 @@ class GgufEngine:
 
 
 def _wheel() -> str:
-    """Return the version of xllamacpp; raise `ModelError` where it isn't installed."""
+    """Return the version of xllamacpp; raise `ModelError` where it isn't installed or can't be loaded."""
     try:
+        import xllamacpp  # noqa: F401
+
         return version("xllamacpp")
-    except PackageNotFoundError:
+    except ImportError as error:
         raise ModelError(
-            "Expected the GGUF engine xllamacpp, found none. In SQLWright's checkout: `pip install '.[gguf]'`; or name "
-            f"your own llama-server in {PROGRAM}."
+            f"Expected the GGUF engine xllamacpp, found none ({error}). In SQLWright's checkout: "
+            f"`pip install '.[gguf]'`; or name your own llama-server in {PROGRAM}."
         ) from None

@@ -6,8 +6,11 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 
 from sqlwright import __version__
+from sqlwright.errors import ModelError
+from sqlwright.models.llama_server import build_of, own_program
 from sqlwright.runs.run import Run
 
 
@@ -43,3 +46,7 @@ def run_facts(run: Run) -> Iterator[tuple[str, str, str]]:
             yield "Versions", package, importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+    with suppress(ModelError):
+        program = own_program()
+        if program:
+            yield "Versions", "llama-server, in place of xllamacpp", build_of(program)
