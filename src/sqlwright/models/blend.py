@@ -83,14 +83,7 @@ def blend(
 
 def _settings(adapter: Adapter) -> dict[str, Any]:
     """Return what blended adapters must have in common."""
-    prompt = {
-        "style": adapter.style,
-        "sample_values": adapter.sample_values,
-        "max_schema_tokens": adapter.max_schema_tokens,
-        "few_shot": adapter.few_shot,
-        "matched_values": adapter.matched_values,
-    }
-    return {"base_sha256": adapter.base_hash, "prompt": prompt}
+    return {"base_sha256": adapter.base_hash, "prompt": adapter.prompt_settings}
 
 
 def _read(path: Path) -> tuple[str, dict[str, tuple[Any, Any]]]:
